@@ -1,0 +1,181 @@
+/* The address book core: which peers there are, and when to dial which (docs/protocol.md section
+ * 6).
+ *
+ *     configured ┐                                   ┌ next_dial → owner dials → dial_failed /
+ * linked gossip     ├ entries, one an address ── queue ─┤ inbound    ┘      by next-dial time └
+ * deadline
+ *
+ * An entry is IDLE (waiting for its time), DIALING (reserved: handed out and not yet reported
+ * back), LINKED, or resting (banned, given up, departed). No I/O, no clock, no entropy: time comes
+ * with the call, chance from the prng given at the start; the owner reads and writes the file. All
+ * schedules use the monotonic clock, stored times the wall clock.
+ *
+ * Entries that name the same address are one; entries that turned out to be the same node (node id)
+ * are linked together, so that a second name of a linked peer is not dialled. */
+#ifndef ADDRBOOK_ADDRBOOK_H
+#define ADDRBOOK_ADDRBOOK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/prng.h"
+#include "base/util.h"
+
+#include <weft/weft.h> /* enum weft_origin */
+
+struct addrbook;
+
+#define ADDRBOOK_DIALS_MAX 8        /* at a time */
+#define ADDRBOOK_GOSSIP_MESSAGE 250 /* names taken from one PEERS */
+#define ADDRBOOK_GOSSIP_SOURCE 1024 /* unproven names of one source */
+#define ADDRBOOK_GOSSIP_TOTAL 4096  /* unproven names in all */
+#define ADDRBOOK_JITTER_FLOOR_NS (100 * NS_PER_MS)
+#define ADDRBOOK_STABLE_NS (30 * NS_PER_SEC) /* a link this old resets the backoff */
+#define ADDRBOOK_POLITE_NS                                                                         \
+    (1 * NS_PER_SEC) /* the larger FQN waits this long for the smaller's dial */
+#define ADDRBOOK_TOMBSTONE_NS (600 * NS_PER_SEC)
+#define ADDRBOOK_DORMANT_NS                                                                        \
+    (600 * NS_PER_SEC) /* a given-up peer that was once reached is tried so often */
+
+struct addrbook_config {
+    const char *self;       /* our FQN: never an entry, and decides who dials first */
+    const uint8_t *node_id; /* 16 bytes; kept in the file */
+    struct prng *prng;      /* borrowed for the book's life */
+    bool dials_all; /* a client or leaf: nobody dials it, so it dials all it hears of at once */
+};
+
+/* Errors: WEFT_ENOMEM, WEFT_EURL (self). */
+int addrbook_new(const struct addrbook_config *config, struct addrbook **ret_book);
+void addrbook_free(struct addrbook *book); /* NULL is ignored */
+
+/* Our FQN changed (port bound, observed address agreed). An entry with our own address is dropped.
+ * Errors: WEFT_EURL, WEFT_ENOMEM. */
+int addrbook_set_self(struct addrbook *book, const char *self);
+
+/* An address that turned out to be ours: drop it and never take it again. */
+void addrbook_add_own(struct addrbook *book, const char *url);
+
+/* ---- What the book hears ---- */
+
+struct addrbook_policy { /* of a configured peer; zero fields mean the defaults of section 3 */
+    bool persistent;
+    uint32_t max_attempts;
+    uint64_t default_backoff_ns, max_backoff_ns;
+    float multiplier;
+};
+
+/* A configured peer: due at once. If the address is known, the entry is upgraded to configured.
+ * Errors: WEFT_EURL, WEFT_ESELF, WEFT_ENOMEM. */
+int addrbook_add_configured(struct addrbook *book, const char *url,
+                            const struct addrbook_policy *policy, struct moment now);
+
+/* A name from a PEERS message of `source` (its FQN). `remote` is true unless the source's
+ * connection comes from this host: then loopback names are refused. New: due at once if our FQN is
+ * the smaller string, else after ADDRBOOK_POLITE_NS. Known and waiting in backoff: pulled forward
+ * likewise, at most once in 5 s. Returns 1 if it is new, 0 if it was known. Errors: WEFT_EURL,
+ * WEFT_EDENIED (unspecified address, loopback from off-host, not dialable), WEFT_ESELF,
+ * WEFT_ELIMIT, WEFT_EFORGOTTEN (tombstone), WEFT_ENOMEM. */
+int addrbook_add_gossip(struct addrbook *book, const char *url, const char *source, bool remote,
+                        struct moment now);
+
+/* A peer announced its own departure: drop the entry unless configured, keep a tombstone; a
+ * configured entry stays and is dialled on. */
+void addrbook_departed(struct addrbook *book, const char *url, struct moment now);
+
+/* ---- Dialling ---- */
+
+struct addrbook_dial {
+    uint32_t entry;  /* id, valid until the entry is removed */
+    const char *url; /* borrowed until the next call */
+};
+
+/* Reserve the next entry that is due, if fewer than ADDRBOOK_DIALS_MAX are out. False: none now. */
+bool addrbook_next_dial(struct addrbook *book, struct moment now, struct addrbook_dial *ret_dial);
+
+/* When addrbook_next_dial may next have something; NEVER if nothing waits or all dials are out. */
+uint64_t addrbook_deadline(const struct addrbook *book);
+
+/* A reserved dial ended without a link: count, back off with full jitter, or give up. `error` is
+ * WEFT_E…, `text` a sentence. WEFT_EDUPLICATE is no failure: the other link stands, wait for it;
+ * WEFT_ESELF drops the entry for good. An unknown id is ignored. */
+void addrbook_dial_failed(struct addrbook *book, uint32_t entry, int error, const char *text,
+                          struct moment now);
+
+/* A link stands: `entry` is the reservation it came from, or 0 if the peer dialled us. `url` is the
+ * agreed FQN, which gets an entry (origin inbound) if it has none and is dialable; node_id may be
+ * NULL. All entries of that address or node become LINKED. Errors: WEFT_ENOMEM (the book goes on
+ * without the new entry). */
+int addrbook_linked(struct addrbook *book, uint32_t entry, const char *url, const uint8_t *node_id,
+                    struct moment now);
+
+/* That link ended; `stable` after ADDRBOOK_STABLE_NS or more, which resets the backoff. The entry
+ * is due after a jittered pause: at most default_backoff at first, growing with repeated losses. */
+void addrbook_unlinked(struct addrbook *book, const char *url, const uint8_t *node_id, int error,
+                       const char *text, bool stable, struct moment now);
+
+/* ---- The operator ---- */
+
+/* Remove and keep a tombstone, configured or not. Errors: WEFT_EURL, WEFT_ENOTFOUND. */
+int addrbook_forget(struct addrbook *book, const char *url, struct moment now);
+
+/* Never dial, and let addrbook_banned say so, until the wall-clock time. 0 lifts it. Errors:
+ * WEFT_EURL, WEFT_ENOTFOUND. */
+int addrbook_ban(struct addrbook *book, const char *url, uint64_t until_wall_ns, struct moment now);
+bool addrbook_banned(const struct addrbook *book, const char *url, const uint8_t *node_id,
+                     struct moment now);
+
+/* ---- Looking ---- */
+
+struct addrbook_view {
+    uint32_t id;
+    const char *peer, *source, *last_error; /* never NULL */
+    struct addrbook_policy policy;
+    uint32_t attempts, failed_attempts;
+    uint64_t last_success, backoff_ns, banned_until, added; /* times: wall clock */
+    uint64_t next_dial;     /* monotonic; NEVER while not scheduled */
+    const uint8_t *node_id; /* or NULL */
+    enum weft_origin origin;
+    bool linked, dialing;
+};
+
+/* Call fn for every entry, sorted by peer. */
+void addrbook_each(const struct addrbook *book,
+                   void (*fn)(void *ctx, const struct addrbook_view *view), void *ctx);
+size_t addrbook_count(const struct addrbook *book);
+/* False if there is none. By address. */
+bool addrbook_find(const struct addrbook *book, const char *url, struct addrbook_view *ret_view);
+
+/* ---- The file (docs/internals/addrbook.md) ----
+ *
+ * magic "WEFTBOOK", version, node id, then records (length, CRC-32, AddrbookEntry), then a trailer
+ * with the count and the CRC-32 of everything before. */
+
+/* Anything changed since the last addrbook_encode that was worth saving? */
+bool addrbook_dirty(const struct addrbook *book);
+
+/* Append the file's bytes and clear dirty. Errors: WEFT_ENOMEM, WEFT_ELIMIT (buffer); dirty stays.
+ */
+int addrbook_encode(struct addrbook *book, struct buf *out);
+
+/* What a file holds, checked as a whole before anything is used. */
+struct addrbook_file {
+    uint8_t node_id[16];
+    struct book_record *records; /* proto/codec.h */
+    size_t count;
+    char where[96];        /* on error: what is wrong, and at which byte */
+    struct control *owned; /* one a record, of the decoder */
+};
+
+/* Errors: WEFT_ECORRUPT (ret_file->where says where), WEFT_EVERSION, WEFT_ENOMEM. On error only
+ * `where` is set. */
+int addrbook_decode(const uint8_t *data, size_t size, struct addrbook_file *ret_file);
+void addrbook_file_fini(struct addrbook_file *file);
+
+/* Take the records of a file into the book, due at once with jitter over the first second (so that
+ * a restarted fleet does not storm). Records that are not valid are skipped. Errors: WEFT_ENOMEM.
+ */
+int addrbook_merge(struct addrbook *book, const struct addrbook_file *file, struct moment now);
+
+#endif
