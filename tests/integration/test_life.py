@@ -1,0 +1,183 @@
+"""What a node makes of its surroundings: an address in use, another network, itself, its namesake, its
+address book, and SIGTERM in the middle of everything."""
+
+import glob
+import os
+import stat
+import subprocess
+import time
+import uuid
+
+import harness
+
+NOBODY = 65534
+
+
+class Life(harness.Case):
+    def fails(self, router, *words):
+        """The program ends with an error that holds each of the words."""
+        router.start(ready=False)
+        code = router.proc.exit_code()
+        router.proc.may_exit_with.add(code)
+        self.assertGreater(code, 0, router.proc.tail())
+        for word in words:
+            self.assertTrue(any(word in line for line in router.proc.lines), f"{word!r} is not said:\n"
+                            + router.proc.tail())
+
+    def test_address_in_use(self):
+        first = self.router("lab.a")
+        self.fails(harness.Router(self, "lab.b", port=first.port), "in use", str(first.port))
+        self.assertIsNone(first.proc.process.poll())
+
+    def test_unix_socket_in_use(self):
+        first = self.router("lab.a")
+        second = harness.Router(self, "lab.b")
+        self.replace(second.config, second.sock, first.sock)
+        self.fails(second, "in use", first.sock_file)
+
+    def replace(self, path, old, new):
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        self.assertIn(old, text)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text.replace(old, new))
+
+    def test_config_with_a_mistake(self):
+        router = harness.Router(self, "lab.a", extra="peeers:\n  - tcp://127.0.0.1:1/x\n")
+        self.fails(router, "peeers", os.path.basename(router.config))
+
+    def test_config_with_a_bad_url(self):
+        router = harness.Router(self, "lab.a", peers=["tcp://127.0.0.1/no-port"])
+        self.fails(router, "127.0.0.1/no-port")
+
+    def test_check_says_and_starts_nothing(self):
+        router = harness.Router(self, "lab.a", peers=["tcp://127.0.0.1:1/lab.b"])
+        proc = self.spawn("weftd --check", [harness.program("weftd"), "--check", "-c", router.config])
+        lines = "\n".join(proc.expect_exit(0))
+        self.assertIn(router.url, lines)
+        self.assertIn("tcp://127.0.0.1:1/lab.b", lines)
+        self.assertFalse(os.path.exists(router.sock_file))
+
+    def test_other_network(self):
+        """Refused with the reason on both sides; the dialling side keeps it in its address book."""
+        one = self.router("lab.a", network="one")
+        two = self.router("lab.b", network="two", peers=[one.url])
+        for router in (one, two):
+            router.proc.wait_line("(?i)refused.*network")
+            self.assertEqual(router.proc.count("peer up"), 0, router.proc.tail())
+        book = self.run_weft("addrbook", "dump", two.sock, "--tsv")
+        self.assertIn("network", book)
+
+    def test_same_network(self):
+        one = self.router("lab.a", network="one")
+        self.router("lab.b", network="one", peers=[one.url])
+        one.wait_peer("lab.b")
+
+    def test_dials_itself(self):
+        """Under another name of its own address: found out, said once, and not tried again."""
+        router = harness.Router(self, "lab.a")
+        with open(router.config, "a", encoding="utf-8") as file:
+            file.write(f"peers: ['tcp://localhost:{router.port}/lab.other']\n")
+        router.start()
+        router.proc.wait_line("(?i)itself|self")
+        other = self.router("lab.b", peers=[router.url])
+        router.wait_peer("lab.b")
+        other.wait_peer("lab.a")
+        self.assertLessEqual(router.proc.count("(?i)itself|self-connection"), 2, router.proc.tail())
+
+    def test_same_path_twice(self):
+        """Said, and it works."""
+        one = self.router("lab.a")
+        two = self.router("lab.a", peers=[one.url])
+        one.wait_peer("lab.a")
+        one.proc.wait_line("(?i)same path")
+        sub = self.weft("sub", "T@lab.a.x", "-P", one.sock)
+        pub = self.weft("pub", "T@lab.a.x", "-", "-P", two.sock, stdin=subprocess.PIPE)
+        word = uuid.uuid4().hex
+        pub.process.stdin.write(word + "\n")
+        pub.process.stdin.close()
+        sub.wait_line(word)
+        pub.expect_exit(0)
+
+    def test_corrupt_address_book(self):
+        """Set aside under a name that is told; the node starts from its configuration."""
+        seed = self.router("lab.a")
+        router = self.router("lab.b", peers=[seed.url])
+        router.wait_peer("lab.a")
+        router.proc.terminate()
+        with open(router.addrbook, "r+b") as book:
+            book.seek(40)
+            book.write(b"\xa5\x5a\xa5\x5a")
+            book.seek(0)
+            damaged = book.read()
+        router.start()
+        router.wait_peer("lab.a")
+        aside = [path for path in glob.glob(router.addrbook + "*") if open(path, "rb").read() == damaged]
+        self.assertEqual(len(aside), 1, os.listdir(self.folder))
+        router.proc.wait_line(os.path.basename(aside[0]) + r"(?:\W|$)")
+        router.proc.terminate()
+        self.run_weft("addrbook", "dump", router.addrbook)
+        self.assertTrue(os.path.exists(aside[0]))
+
+    def test_damaged_book_is_reported_by_the_dump(self):
+        path = os.path.join(self.folder, "damaged.book")
+        with open(path, "wb") as book:
+            book.write(os.urandom(200))
+        proc = self.weft("addrbook", "dump", path)
+        self.assertGreater(proc.exit_code(), 0)
+        proc.may_exit_with.add(proc.process.returncode)
+        self.assertTrue(any("damaged.book" in line for line in proc.lines), proc.tail())
+
+    def test_address_book_without_permission(self):
+        """Named, with the reason, and left as it is."""
+        router = self.router("lab.a")
+        router.proc.terminate()
+        before = open(router.addrbook, "rb").read()
+        os.chmod(router.addrbook, 0)
+        os.chmod(self.folder, 0o777)
+        user = None
+        if os.geteuid() == 0:  # root reads everything
+            user = NOBODY
+        router.start(ready=False, user=user)
+        router.proc.wait_line(r"(?i)permission|not allowed")
+        self.assertTrue(any(os.path.basename(router.addrbook) in line for line in router.proc.lines),
+                        router.proc.tail())
+        self.assertEqual(stat.S_IMODE(os.stat(router.addrbook).st_mode), 0)
+        if router.proc.process.poll() is None:
+            router.proc.terminate()
+        else:
+            router.proc.may_exit_with.add(router.proc.exit_code())
+        os.chmod(router.addrbook, 0o600)
+        self.assertEqual(open(router.addrbook, "rb").read(), before)
+
+    def test_stale_socket_file(self):
+        """What a killed router leaves behind is no obstacle."""
+        router = self.router("lab.a")
+        router.proc.kill9()
+        self.assertTrue(os.path.exists(router.sock_file))
+        router.start()
+        self.run_weft("ping", router.sock, "--count", "1")
+
+    def test_sigterm_in_the_middle_of_traffic(self):
+        """Ends with 0 within its linger time, however much is under way; the others live on."""
+        one = self.router("lab.a")
+        two = self.router("lab.b", peers=[one.url])
+        one.wait_peer("lab.b")
+        sub = self.weft("sub", "T@lab.a.x", "-P", two.sock, "--format", "hex")
+        pub = self.weft("pub", "T@lab.a.x", "-P", one.sock, "--size", "1024", "--count", "100000000")
+        sub.wait_line(".")
+        started = time.monotonic()
+        one.proc.terminate()
+        print(f"ended {time.monotonic() - started:.2f} s after SIGTERM", flush=True)
+        two.proc.wait_line("peer down.*lab.a")
+        for proc in (two.proc, sub, pub):
+            self.assertIsNone(proc.process.poll(), proc.tail())
+        one.start()
+        mark = sub.mark()
+        sub.wait_line(".", since=mark)
+        pub.may_exit_with.add(pub.terminate_any())
+        sub.may_exit_with.add(sub.terminate_any())
+
+
+if __name__ == "__main__":
+    harness.main()
