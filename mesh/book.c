@@ -1,0 +1,93 @@
+/* The address book's part in the mesh: dialling what is due, and telling the book to who asks for
+ * it (docs/protocol.md section 6). */
+#include "mesh/private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static void dial(struct mesh *m, const struct addrbook_dial *due, struct moment now)
+{
+    struct url url;
+    if (url_parse(due->url, strlen(due->url), &url, NULL) < 0) {
+        addrbook_dial_failed(m->book, due->entry, WEFT_EURL, "not a peer URL", now);
+        return;
+    }
+    struct mesh_link *l = link_new(m, true);
+    if (!l) {
+        addrbook_dial_failed(m->book, due->entry, WEFT_ENOMEM, weft_strerror(WEFT_ENOMEM), now);
+        return;
+    }
+    l->state = LINK_DIALING;
+    l->hs.dialled = url;
+    l->priv->book_entry = due->entry;
+    l->priv->connect_deadline = now.mono_ns + DIAL_TIMEOUT_NS;
+    mesh_arm(m, l->priv->connect_deadline);
+    m->counts.dials++;
+    m->ops->dial(m->ctx, l, &url);
+}
+
+void book_dial(struct mesh *m, struct moment now)
+{
+    struct addrbook_dial due;
+    while (addrbook_next_dial(m->book, now, &due))
+        dial(m, &due, now);
+}
+
+/* ---- ADDRBOOK ---- */
+
+struct telling {
+    struct book_record *records;
+    size_t count;
+};
+
+static void tell_entry(void *ctx, const struct addrbook_view *v)
+{
+    struct telling *t = ctx;
+    t->records[t->count++] = (struct book_record){
+        .peer = v->peer,
+        .max_attempts = v->policy.max_attempts,
+        .default_backoff_ns = v->policy.default_backoff_ns,
+        .max_backoff_ns = v->policy.max_backoff_ns,
+        .multiplier = v->policy.multiplier,
+        .attempts = v->attempts,
+        .failed_attempts = v->failed_attempts,
+        .last_success = v->last_success,
+        .backoff_ns = v->backoff_ns,
+        .persistent = v->policy.persistent,
+        .node_id = v->node_id,
+        .source = v->source,
+        .origin = v->origin,
+        .last_error = v->last_error,
+        .banned_until = v->banned_until,
+        .added = v->added,
+    };
+}
+
+static void tell_book(struct mesh *m, struct mesh_link *l, uint64_t nonce, struct moment now)
+{
+    struct telling t = {.records = mem_alloc(addrbook_count(m->book) * sizeof(*t.records))};
+    if (!t.records) {
+        link_send_result(m, l, nonce, WEFT_ENOMEM, "out of memory", now);
+        return;
+    }
+    addrbook_each(m->book, tell_entry, &t);
+    struct control c = {.type = MSG_ADDRBOOK, .book = {.records = t.records, .count = t.count}};
+    link_send(m, l, &c, LANE_CONTROL, false, now);
+    mem_free(t.records);
+}
+
+void book_receive(struct mesh *m, struct mesh_link *l, const struct control *c,
+                  const struct header *h, struct moment now)
+{
+    if (h->want_result && c->book.count == 0) {
+        tell_book(m, l, h->timestamp, now);
+        return;
+    }
+    if (!l->priv->ask_token)
+        return; /* nobody asked, or it came too late */
+    uint64_t token = l->priv->ask_token;
+    l->priv->ask_token = 0;
+    m->ops->answer(m->ctx, token, 0, 0, c->book.records, c->book.count);
+}

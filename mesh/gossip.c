@@ -1,0 +1,124 @@
+/* PEERS: names told and names heard (docs/protocol.md section 6).
+ *
+ * A new link is told of all peers we hold a link to; later a peer hears only of those newly linked
+ * to us, gathered for ANNOUNCE_NS so that a mesh forming does not send a frame per name. Names
+ * heard go into the address book within its limits. Clients and leaves have no name others could
+ * dial. */
+#include "mesh/private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool is_nameable(const struct mesh_link *l)
+{
+    return l->state == LINK_UP && l->hs.role == ROLE_PEER && url_dialable(&l->hs.peer);
+}
+
+/* Would a frame with one more name still pass? A base peer takes 60 kB at most. */
+static void send_names(struct mesh *m, struct mesh_link *to, const char **names, size_t count,
+                       struct moment now)
+{
+    struct control c = {.type = MSG_PEERS, .peers = {.ids = names, .count = count}};
+    link_send(m, to, &c, LANE_CONTROL, false, now);
+}
+
+/* A loopback name is of no use to who comes from another host. */
+static bool worth_telling(const struct mesh_link *to, const struct mesh_link *l)
+{
+    return l != to && is_nameable(l) && (to->local || !url_host_loopback(&l->hs.peer));
+}
+
+void gossip_send_all(struct mesh *m, struct mesh_link *to, struct moment now)
+{
+    const char *names[PEERS_NAMES_MAX];
+    size_t n = 0;
+    bool sent = false;
+    bool tells = to->hs.role != ROLE_LEAF && m->me.role == ROLE_PEER;
+    list_each (it, &m->links) {
+        struct mesh_link *l = list_entry(it, struct mesh_link, node);
+        if (!tells || !worth_telling(to, l))
+            continue;
+        names[n++] = l->hs.peer.text;
+        if (n == PEERS_NAMES_MAX) {
+            send_names(m, to, names, n, now);
+            sent = true;
+            n = 0;
+        }
+    }
+    if (n || !sent)
+        send_names(m, to, names, n, now);
+}
+
+void gossip_announce(struct mesh *m, struct moment now)
+{
+    m->announce_at = NEVER;
+    list_each (it, &m->links) {
+        struct mesh_link *to = list_entry(it, struct mesh_link, node);
+        if (to->state != LINK_UP || to->hs.role == ROLE_LEAF || m->me.role != ROLE_PEER)
+            continue;
+        const char *names[PEERS_NAMES_MAX];
+        size_t n = 0;
+        list_each (other, &m->links) {
+            struct mesh_link *l = list_entry(other, struct mesh_link, node);
+            if (l->priv->unannounced && worth_telling(to, l) && n < PEERS_NAMES_MAX)
+                names[n++] = l->hs.peer.text;
+        }
+        if (n)
+            send_names(m, to, names, n, now);
+    }
+    list_each (it, &m->links)
+        list_entry(it, struct mesh_link, node)->priv->unannounced = false;
+}
+
+static void receive_removal(struct mesh *m, struct mesh_link *l, const struct control *c,
+                            struct moment now)
+{
+    for (size_t i = 0; i < c->peers.count; i++) {
+        struct url url;
+        const char *name = c->peers.ids[i];
+        if (url_parse(name, strlen(name), &url, NULL) == 0 && url_same_address(&url, &l->hs.peer)) {
+            addrbook_departed(m->book, name, now);
+            continue;
+        }
+        link_send_result(m, l, 0, WEFT_EDENIED,
+                         "a peer may announce the departure of nobody but itself", now);
+        return;
+    }
+}
+
+void gossip_receive(struct mesh *m, struct mesh_link *l, const struct control *c, struct moment now)
+{
+    if (c->peers.remove) {
+        receive_removal(m, l, c, now);
+        return;
+    }
+    if (m->me.role == ROLE_LEAF || l->hs.role != ROLE_PEER)
+        return;
+    size_t taken = c->peers.count;
+    if (taken > PEERS_NAMES_MAX) {
+        char text[TEXT_MAX];
+        snprintf(text, sizeof(text),
+                 "PEERS with %zu names, the first %u were taken; send at most that many", taken,
+                 PEERS_NAMES_MAX);
+        taken = PEERS_NAMES_MAX;
+        if (!l->hs.base)
+            link_send_result(m, l, 0, WEFT_ELIMIT, text, now);
+        mesh_event(m, WEFT_EVENT_WARNING, l, NULL, WEFT_ELIMIT, text);
+    }
+    for (size_t i = 0; i < taken; i++) {
+        int rc = addrbook_add_gossip(m->book, c->peers.ids[i], l->hs.peer.text, !l->local, now);
+        if (rc < 0)
+            mesh_log(m, WEFT_LOG_DEBUG, "%s: name %.256s not taken: %s", link_name(l),
+                     c->peers.ids[i], weft_strerror(rc));
+    }
+}
+
+/* We leave: the peer keeps a tombstone for our name instead of dialling it. */
+void gossip_depart(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    if (m->me.role != ROLE_PEER || l->hs.base)
+        return;
+    const char *name = l->hs.me.text;
+    struct control c = {.type = MSG_PEERS, .peers = {.ids = &name, .count = 1, .remove = true}};
+    link_send(m, l, &c, LANE_CONTROL, false, now);
+}

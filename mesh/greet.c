@@ -1,0 +1,335 @@
+/* The handshake's part in the mesh: what the machine in handshake/ asks for is sent, who it
+ * identified is checked against the address book and the other links, and a link that is DONE goes
+ * UP (docs/protocol.md section 4).
+ *
+ * The order at the end is the protocol's: FINAL and PEERS are queued first, then the link is UP and
+ * the router's full state follows. Routes that the other side's INITIAL carried are registered only
+ * then. */
+#include "mesh/private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* Routes for an INITIAL, gathered up to INITIAL_LISTS_MAX bytes. */
+struct lists {
+    struct decl *intents, *interests;
+    size_t n_intents, n_interests, bytes, cap;
+    bool complete;
+};
+
+static bool lists_add(void *ctx, const struct router_advert *advert)
+{
+    struct lists *lists = ctx;
+    size_t size = advert->route->len + 48u + (advert->origin ? advert->origin->len : 0);
+    if (lists->bytes + size > INITIAL_LISTS_MAX ||
+        lists->n_intents + lists->n_interests == lists->cap) {
+        lists->complete = false;
+        return false;
+    }
+    lists->bytes += size;
+    struct decl d = {
+        .route = advert->route->text,
+        .hops = advert->hops,
+        .ttl_ns = TTL_NS,
+        .registered = true,
+        .alias = advert->alias,
+        .schema = advert->schema,
+        .origin = str_text(advert->origin),
+    };
+    if (advert->intent)
+        lists->intents[lists->n_intents++] = d;
+    else
+        lists->interests[lists->n_interests++] = d;
+    return true;
+}
+
+static enum endpoint_class class_of(const struct mesh *m, enum role role)
+{
+    if (m->me.role == ROLE_LEAF)
+        return ENDPOINT_UPLINK;
+    return role == ROLE_LEAF ? ENDPOINT_LEAF : ENDPOINT_PEER;
+}
+
+static struct endpoint_options endpoint_of(const struct mesh *m, const struct mesh_link *l)
+{
+    return (struct endpoint_options){
+        .class = class_of(m, l->hs.role),
+        .path = l->hs.peer.path,
+        .name = l->hs.peer.text,
+        .base = l->hs.base,
+        .patterns = (l->hs.features & FEATURE_PATTERNS) != 0,
+    };
+}
+
+/* Does the other side speak weft, as far as we can know before it has said so? */
+static bool speaks_weft(const struct mesh *m, const struct mesh_link *l)
+{
+    if (link_identified(l))
+        return !l->hs.base;
+    struct addrbook_view view;
+    return addrbook_find(m->book, l->hs.dialled.text, &view) && view.node_id;
+}
+
+static void send_initial(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    struct control c = {.type = MSG_HANDSHAKE};
+    handshake_fill(&l->hs, STAGE_INITIAL, &c.handshake);
+    struct decl decls[2 * BATCH_MAX];
+    struct lists lists = {
+        .intents = decls,
+        .interests = decls + BATCH_MAX,
+        .cap = BATCH_MAX,
+        .complete = true,
+    };
+    if (speaks_weft(m, l)) {
+        struct endpoint_options options = endpoint_of(m, l);
+        if (!link_identified(l))
+            options.path = l->hs.dialled.path;
+        router_each_advert(m->router, &options, lists_add, &lists);
+        c.handshake.intents = lists.intents;
+        c.handshake.n_intents = lists.n_intents;
+        c.handshake.interests = lists.interests;
+        c.handshake.n_interests = lists.n_interests;
+        /* Before it is identified its path and features are only assumed. */
+        l->priv->initial_complete = lists.complete && link_identified(l);
+        l->priv->initial_count = (uint32_t)(lists.n_intents + lists.n_interests);
+        l->priv->initial_generation = router_generation(m->router);
+    }
+    link_send(m, l, &c, LANE_CONTROL, false, now);
+}
+
+/* Keep of a list what would be registered; returns how many. */
+static size_t take(const struct mesh *m, const struct mesh_link *l, struct decl *items,
+                   size_t count, bool intents)
+{
+    struct endpoint_options options = endpoint_of(m, l);
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (router_would_take(m->router, &options, &items[i], intents))
+            items[n++] = items[i];
+    }
+    return n;
+}
+
+static void send_final(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    struct control c = {.type = MSG_HANDSHAKE};
+    handshake_fill(&l->hs, STAGE_FINAL, &c.handshake);
+    struct control *initial = l->priv->initial;
+    if (initial && !l->hs.base) {
+        struct handshake_msg *got = &initial->handshake;
+        c.handshake.intents = got->intents;
+        c.handshake.n_intents = take(m, l, got->intents, got->n_intents, true);
+        c.handshake.interests = got->interests;
+        c.handshake.n_interests = take(m, l, got->interests, got->n_interests, false);
+    }
+    link_send(m, l, &c, LANE_CONTROL, false, now);
+}
+
+/* ---- Who is it? ---- */
+
+static struct link_claim claim_of(const struct mesh_link *l)
+{
+    return (struct link_claim){
+        .initiated = l->outbound,
+        .base = l->hs.base,
+        .incarnation = l->hs.incarnation,
+        .stamp = l->hs.stamp,
+        .done_since = l->state == LINK_UP ? l->up_since : NEVER,
+    };
+}
+
+/* Every other link to the same node against this one. False: this one lost and is gone. */
+static bool settle_duplicates(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    struct link_claim fresh = claim_of(l);
+    list_each_safe (it, &m->links) {
+        struct mesh_link *o = list_entry(it, struct mesh_link, node);
+        if (o == l || !link_identified(o) || !link_same_node(o, l))
+            continue;
+        struct link_claim old = claim_of(o);
+        enum verdict verdict =
+            handshake_arbitrate(m->me.node_id, l->hs.node_id, &old, &fresh, now.mono_ns);
+        if (verdict == KEEP_OLD) {
+            link_end(m, l, WEFT_EDUPLICATE, "another link to this node stands", true, 0, now);
+            return false;
+        }
+        int error = o->state == LINK_UP ? WEFT_EDISPLACED : WEFT_EDUPLICATE;
+        link_end(m, o, error, "displaced by a newer link to the same node", true, GOODBYE_DISPLACED,
+                 now);
+    }
+    return true;
+}
+
+/* A node with an unspecified host learns from others how it is reached. Two witnesses make it
+ * known. */
+static void learn_observed(struct mesh *m, const struct mesh_link *l)
+{
+    addrbook_add_own(m->book, l->hs.me.text);
+    if (m->me.advertised || m->me.role != ROLE_PEER || !url_host_unspecified(&m->self) ||
+        url_host_unspecified(&l->hs.me) || !l->hs.has_node_id)
+        return;
+    addrbook_set_self(m->book, l->hs.me.text);
+    bool other = memcmp(m->observed.witness, l->hs.node_id, sizeof(m->observed.witness)) != 0;
+    if (strcmp(m->observed.host, l->hs.me.host) == 0 && other) {
+        struct url self = m->self;
+        if (url_set_host(&self, l->hs.me.host) == 0 && mesh_set_self(m, &self) == 0)
+            mesh_log(m, WEFT_LOG_INFO, "known to others as %s", m->self.text);
+        return;
+    }
+    memcpy(m->observed.host, l->hs.me.host, sizeof(m->observed.host));
+    memcpy(m->observed.witness, l->hs.node_id, sizeof(m->observed.witness));
+}
+
+static void warn_same_path(struct mesh *m, struct mesh_link *l)
+{
+    if (l->hs.role != ROLE_PEER || m->me.role != ROLE_PEER || !l->hs.peer.path[0] ||
+        strcmp(l->hs.peer.path, m->self.path) != 0)
+        return;
+    char text[TEXT_MAX];
+    snprintf(
+        text, sizeof(text),
+        "%s has this node's path \"%s\" too: both may publish the same routes; give one of them "
+        "another path",
+        link_name(l), m->self.path);
+    mesh_event(m, WEFT_EVENT_WARNING, l, NULL, 0, text);
+}
+
+/* False: the link was refused and is gone. */
+static bool identified(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    const uint8_t *id = l->hs.has_node_id ? l->hs.node_id : NULL;
+    if (addrbook_banned(m->book, l->hs.peer.text, id, now)) {
+        link_end(m, l, WEFT_EDENIED, "banned here by the operator", true, 0, now);
+        return false;
+    }
+    if (!settle_duplicates(m, l, now))
+        return false;
+    if (m->up >= m->max_peers) {
+        link_end(m, l, WEFT_ELIMIT, "no more links taken: raise limits.peers of this node", true, 0,
+                 now);
+        return false;
+    }
+    learn_observed(m, l);
+    return true;
+}
+
+/* ---- UP ---- */
+
+static void register_initial(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    struct control *initial = l->priv->initial;
+    if (!initial)
+        return;
+    l->priv->initial = NULL;
+    routes_register(m, l, initial->handshake.intents, initial->handshake.n_intents, true, now);
+    routes_register(m, l, initial->handshake.interests, initial->handshake.n_interests, false, now);
+    control_fini(initial);
+    mem_free(initial);
+}
+
+static void enter_book(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    if (!l->outbound && l->hs.role != ROLE_PEER)
+        return;
+    const uint8_t *id = l->hs.has_node_id ? l->hs.node_id : NULL;
+    addrbook_linked(m->book, l->priv->book_entry, l->hs.peer.text, id, now);
+    l->priv->book_entry = 0;
+}
+
+static void link_up(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    if (!l->outbound)
+        m->inbound_handshakes--;
+    l->state = LINK_UP;
+    l->up_since = now.mono_ns;
+    m->up++;
+    enter_book(m, l, now);
+    m->ops->up(m->ctx, l);
+
+    struct endpoint_options options = endpoint_of(m, l);
+    bool known = l->priv->initial_complete && l->priv->final_count == l->priv->initial_count &&
+                 l->priv->initial_generation == router_generation(m->router);
+    if (router_attach(m->router, l->id, &options, known) < 0)
+        l->priv->broken = true;
+    register_initial(m, l, now);
+    if (l->hs.role == ROLE_PEER && url_dialable(&l->hs.peer)) {
+        l->priv->unannounced = true;
+        m->announce_at = min_u64(m->announce_at, now.mono_ns + ANNOUNCE_NS);
+        mesh_arm(m, m->announce_at);
+    }
+    mesh_event(m, WEFT_EVENT_PEER_UP, l, NULL, 0, NULL);
+    warn_same_path(m, l);
+    live_start(m, l, now);
+}
+
+/* Do what the machine asks for, or end the link if it failed. False: the link is gone. */
+static bool obey(struct mesh *m, struct mesh_link *l, int todo, struct moment now)
+{
+    if (todo < 0) {
+        if (todo == WEFT_ESELF && l->outbound)
+            addrbook_add_own(m->book, l->hs.dialled.text);
+        link_end(m, l, todo, l->hs.text, true, 0, now);
+        return false;
+    }
+    if ((todo & HANDSHAKE_IDENTIFIED) && !identified(m, l, now))
+        return false;
+    if (todo & HANDSHAKE_SEND_INITIAL)
+        send_initial(m, l, now);
+    if (todo & HANDSHAKE_SEND_FINAL)
+        send_final(m, l, now);
+    if (todo & HANDSHAKE_SEND_PEERS)
+        gossip_send_all(m, l, now);
+    if (todo & HANDSHAKE_NOW_DONE)
+        link_up(m, l, now);
+    return true;
+}
+
+void greet_start(struct mesh *m, struct mesh_link *l, const struct url *dialled,
+                 const char *remote_host, struct moment now)
+{
+    uint64_t stamp = dialled ? mesh_stamp(m, now) : 0;
+    int todo = handshake_start(&l->hs, &m->me, dialled, remote_host, stamp, now.mono_ns);
+    mesh_arm(m, l->hs.deadline);
+    obey(m, l, todo, now);
+}
+
+/* Keep the routes an INITIAL carries until the link is UP. */
+static void keep_initial(struct mesh_link *l, struct control *c)
+{
+    if (l->priv->initial || (c->handshake.n_intents == 0 && c->handshake.n_interests == 0))
+        return;
+    struct control *copy = mem_alloc(sizeof(*copy));
+    if (!copy) { /* they come again with the full state, or a digest tells */
+        return;
+    }
+    *copy = *c;
+    *c = (struct control){0};
+    l->priv->initial = copy;
+}
+
+void greet_handshake(struct mesh *m, struct mesh_link *l, struct control *c, uint64_t stamp,
+                     struct moment now)
+{
+    enum stage stage = c->handshake.stage;
+    uint32_t echoed = (uint32_t)(c->handshake.n_intents + c->handshake.n_interests);
+    int todo = handshake_on_handshake(&l->hs, &c->handshake, stamp);
+    if (todo >= 0 && l->state == LINK_HANDSHAKE) {
+        if (stage == STAGE_FINAL && !l->hs.base)
+            l->priv->final_count = echoed;
+        else
+            keep_initial(l, c);
+    }
+    obey(m, l, todo, now);
+}
+
+void greet_peers(struct mesh *m, struct mesh_link *l, const struct control *c, struct moment now)
+{
+    int todo = handshake_on_peers(&l->hs);
+    if (!obey(m, l, todo, now))
+        return;
+    if (l->state == LINK_UP)
+        gossip_receive(m, l, c, now);
+}

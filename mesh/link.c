@@ -1,0 +1,373 @@
+/* Links from the first byte to the last.
+ *
+ * A link is dialled (DIALING, HANDSHAKE, UP) or accepted (HANDSHAKE, UP). Every way out is
+ * link_end: a dial that failed, a refusal by either side, a lost connection, silence, the loser of
+ * two links to one node, goodbye. It tells the other side why, reports to the address book what
+ * became of the reservation, detaches the router's endpoint, hands the connection back to the owner
+ * and frees the link. */
+#include "mesh/private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct mesh_link *link_new(struct mesh *m, bool outbound)
+{
+    struct mesh_link *l = mem_zalloc(sizeof(*l));
+    if (!l)
+        return NULL;
+    l->priv = mem_zalloc(sizeof(*l->priv));
+    if (!l->priv) {
+        mem_free(l);
+        return NULL;
+    }
+    l->id = ++m->next_id;
+    l->outbound = outbound;
+    l->hs.deadline = NEVER;
+    l->priv->digest_at = l->priv->refresh_at = l->priv->expire_at = NEVER;
+    l->priv->ask_deadline = l->priv->connect_deadline = NEVER;
+    l->priv->resync_pause = RESYNC_MIN_NS;
+    list_push(&m->links, &l->node);
+    return l;
+}
+
+bool link_identified(const struct mesh_link *l)
+{
+    return l->hs.peer.text[0] != '\0' && l->hs.state != HANDSHAKE_FAILED;
+}
+
+bool link_same_node(const struct mesh_link *a, const struct mesh_link *b)
+{
+    if (a->hs.has_node_id != b->hs.has_node_id)
+        return false;
+    if (a->hs.has_node_id)
+        return memcmp(a->hs.node_id, b->hs.node_id, sizeof(a->hs.node_id)) == 0;
+    return url_same_address(&a->hs.peer, &b->hs.peer);
+}
+
+const char *link_name(const struct mesh_link *l)
+{
+    if (l->hs.peer.text[0])
+        return l->hs.peer.text;
+    if (l->hs.dialled.text[0])
+        return l->hs.dialled.text;
+    return l->hs.remote_host[0] ? l->hs.remote_host : "a local connection";
+}
+
+void link_send(struct mesh *m, struct mesh_link *l, const struct control *c, enum lane lane,
+               bool want_result, struct moment now)
+{
+    struct header header = {
+        .timestamp =
+            c->type == MSG_HANDSHAKE && l->outbound && l->hs.stamp ? l->hs.stamp : now.wall_ns,
+        .type = c->type,
+        .want_result = want_result,
+    };
+    buf_reset(&m->scratch);
+    int rc = codec_encode(&m->scratch, &header, c);
+    if (rc == 0)
+        rc = m->ops->send(m->ctx, l, m->scratch.data, m->scratch.len, lane);
+    if (rc < 0)
+        l->priv->broken = true;
+}
+
+void link_send_result(struct mesh *m, struct mesh_link *l, uint64_t nonce, int error,
+                      const char *text, struct moment now)
+{
+    struct control c = {
+        .type = MSG_RESULT,
+        .result = {.nonce = nonce, .error = result_from_error(error), .description = text},
+    };
+    link_send(m, l, &c, LANE_CONTROL, false, now);
+}
+
+/* A base peer that is not through its handshake would take RESULT for an error of protocol; it is
+ * told nothing it does not know. */
+static void tell_end(struct mesh *m, struct mesh_link *l, int error, const char *text,
+                     enum goodbye_reason goodbye, struct moment now)
+{
+    if (l->state == LINK_DIALING)
+        return;
+    if (l->state == LINK_UP && (l->hs.features & FEATURE_GOODBYE) && goodbye) {
+        struct control c = {.type = MSG_GOODBYE,
+                            .goodbye = {.reason = goodbye, .description = text}};
+        link_send(m, l, &c, LANE_ORDERED, false, now);
+    } else if (!l->hs.base || l->state == LINK_UP) {
+        link_send_result(m, l, 0, error, text, now);
+    }
+}
+
+/* Another link to the same node that has got as far, or further. */
+static bool has_sibling(struct mesh *m, const struct mesh_link *l)
+{
+    list_each (it, &m->links) {
+        const struct mesh_link *o = list_entry(it, struct mesh_link, node);
+        if (o != l && o->state == LINK_UP && link_identified(o) && link_same_node(o, l))
+            return true;
+    }
+    return false;
+}
+
+static void report_to_book(struct mesh *m, struct mesh_link *l, int error, const char *text,
+                           struct moment now)
+{
+    bool book_keeps = l->hs.role == ROLE_PEER || l->outbound;
+    if (l->state != LINK_UP) {
+        if (l->priv->book_entry)
+            addrbook_dial_failed(m->book, l->priv->book_entry, error, text, now);
+        return;
+    }
+    if (!book_keeps || has_sibling(m, l))
+        return;
+    bool stable = now.mono_ns - l->up_since >= ADDRBOOK_STABLE_NS;
+    const uint8_t *id = l->hs.has_node_id ? l->hs.node_id : NULL;
+    addrbook_unlinked(m->book, l->hs.peer.text, id, error, text, stable, now);
+}
+
+static void report_event(struct mesh *m, struct mesh_link *l, int error, const char *text)
+{
+    if (m->leaving)
+        return;
+    if (l->state == LINK_UP) {
+        mesh_event(m, WEFT_EVENT_PEER_DOWN, l, NULL, error, text);
+    } else if (l->state == LINK_DIALING) {
+        m->counts.dials_failed++;
+        mesh_event(m, WEFT_EVENT_DIAL_FAILED, l, NULL, error, text);
+    } else if (error == WEFT_EDUPLICATE || error == WEFT_EDISPLACED) {
+        mesh_log(m, WEFT_LOG_DEBUG, "%s: %s", link_name(l), text);
+    } else {
+        m->counts.refused++;
+        mesh_event(m, WEFT_EVENT_REFUSED, l, NULL, error, text);
+    }
+}
+
+void link_end(struct mesh *m, struct mesh_link *l, int error, const char *text, bool tell,
+              enum goodbye_reason goodbye, struct moment now)
+{
+    char copy[TEXT_MAX]; /* text may lie in the link */
+    snprintf(copy, sizeof(copy), "%s", text ? text : weft_strerror(error));
+    if (tell)
+        tell_end(m, l, error, copy, goodbye, now);
+    list_remove(&l->node);
+    live_abandon(m, l, error);
+    report_to_book(m, l, error, copy, now);
+    report_event(m, l, error, copy);
+    if (l->state == LINK_UP) {
+        m->up--;
+        router_detach(m->router, l->id);
+    } else if (l->state == LINK_HANDSHAKE && !l->outbound) {
+        m->inbound_handshakes--;
+    }
+    m->ops->close(m->ctx, l, tell && goodbye == GOODBYE_SHUTDOWN);
+    batch_clear(&l->priv->batch);
+    if (l->priv->initial) {
+        control_fini(l->priv->initial);
+        mem_free(l->priv->initial);
+    }
+    mem_free(l->priv->batch.strings);
+    mem_free(l->priv->batch.decls);
+    mem_free(l->priv);
+    mem_free(l);
+}
+
+/* ---- What the owner reports ---- */
+
+/* Make room among connections that have not said who they are: the one that has been silent longest
+ * goes. */
+static void evict_silent(struct mesh *m, struct moment now)
+{
+    list_each (it, &m->links) {
+        struct mesh_link *l = list_entry(it, struct mesh_link, node);
+        if (l->state == LINK_HANDSHAKE && !l->outbound && !link_identified(l)) {
+            link_end(m, l, WEFT_ELIMIT, "too many connections in the handshake at once", true, 0,
+                     now);
+            return;
+        }
+    }
+}
+
+struct mesh_link *mesh_accept(struct mesh *m, void *user, const char *remote_host, bool local,
+                              struct moment now)
+{
+    if (m->leaving)
+        return NULL;
+    if (m->inbound_handshakes >= HANDSHAKES_MAX)
+        evict_silent(m, now);
+    struct mesh_link *l = link_new(m, false);
+    if (!l)
+        return NULL;
+    l->user = user;
+    l->local = local;
+    l->state = LINK_HANDSHAKE;
+    l->priv->last_rx = now.mono_ns;
+    m->inbound_handshakes++;
+    greet_start(m, l, NULL, remote_host, now);
+    mesh_settle(m, now);
+    return l;
+}
+
+void mesh_opened(struct mesh *m, struct mesh_link *l, int error, const char *remote_host,
+                 bool local, struct moment now)
+{
+    if (error) {
+        link_end(m, l, error, weft_strerror(error), false, 0, now);
+    } else {
+        struct url dialled = l->hs.dialled;
+        l->state = LINK_HANDSHAKE;
+        l->local = local;
+        l->priv->connect_deadline = NEVER;
+        l->priv->last_rx = now.mono_ns;
+        greet_start(m, l, &dialled, remote_host, now);
+    }
+    mesh_settle(m, now);
+}
+
+void mesh_received(struct mesh_link *l, uint64_t mono_ns)
+{
+    l->priv->last_rx = mono_ns;
+}
+
+void mesh_ended(struct mesh *m, struct mesh_link *l, int error, struct moment now)
+{
+    const char *text = l->state == LINK_UP
+                           ? weft_strerror(error == WEFT_ECLOSED ? WEFT_ELOST : error)
+                           : "closed by the other side during the handshake";
+    link_end(m, l, error == WEFT_ECLOSED ? WEFT_ELOST : error, text, false, 0, now);
+    mesh_settle(m, now);
+}
+
+void mesh_malformed(struct mesh *m, struct mesh_link *l, int error, const char *text,
+                    struct moment now)
+{
+    link_end(m, l, error, text, true, GOODBYE_PROTOCOL, now);
+    mesh_settle(m, now);
+}
+
+/* ---- Dispatch ---- */
+
+/* Before DONE only the handshake speaks. A base peer PINGs at once: that waits. */
+static void frame_in_handshake(struct mesh *m, struct mesh_link *l, struct control *c,
+                               const struct header *h, struct moment now)
+{
+    switch (c->type) {
+    case MSG_HANDSHAKE:
+        greet_handshake(m, l, c, h->timestamp, now);
+        return;
+    case MSG_PEERS:
+        greet_peers(m, l, c, now);
+        return;
+    case MSG_RESULT: {
+        if (c->result.error == RESULT_OK)
+            return;
+        char text[TEXT_MAX];
+        snprintf(text, sizeof(text), "refused by the other side: %s", c->result.description);
+        link_end(m, l, result_to_error(c->result.error), text, false, 0, now);
+        return;
+    }
+    case MSG_PING:
+    case MSG_PONG:
+        return;
+    default:
+        link_end(m, l, WEFT_EPROTO, "only HANDSHAKE, PEERS, PING and RESULT may come before DONE",
+                 true, 0, now);
+    }
+}
+
+static void receive_result(struct mesh *m, struct mesh_link *l, const struct control *c)
+{
+    if (c->result.error == RESULT_OK)
+        return;
+    int error = result_to_error(c->result.error);
+    if (l->priv->ask_token && (error == WEFT_EDENIED || error == WEFT_ELIMIT)) {
+        m->ops->answer(m->ctx, l->priv->ask_token, error, 0, NULL, 0);
+        l->priv->ask_token = 0;
+        return;
+    }
+    bool route = error == WEFT_EDENIED || error == WEFT_ESCHEMA || error == WEFT_ENOROUTE ||
+                 error == WEFT_ELIMIT || error == WEFT_EMALFORMED;
+    mesh_event(m, route ? WEFT_EVENT_ROUTE_REFUSED : WEFT_EVENT_WARNING, l, NULL, error,
+               c->result.description);
+}
+
+static void receive_goodbye(struct mesh *m, struct mesh_link *l, const struct control *c,
+                            struct moment now)
+{
+    static const int errors[] = {
+        [GOODBYE_SHUTDOWN] = WEFT_ESHUTDOWN,   [GOODBYE_DISPLACED] = WEFT_EDISPLACED,
+        [GOODBYE_FORGOTTEN] = WEFT_EFORGOTTEN, [GOODBYE_IDLE] = WEFT_ECLOSED,
+        [GOODBYE_PROTOCOL] = WEFT_EPROTO,
+    };
+    uint32_t reason = c->goodbye.reason;
+    int error = reason && reason < ARRAY_LEN(errors) ? errors[reason] : WEFT_ECLOSED;
+    char peer[URL_MAX + 1];
+    memcpy(peer, l->hs.peer.text, sizeof(peer));
+    char text[TEXT_MAX];
+    snprintf(text, sizeof(text), "goodbye: %s", c->goodbye.description);
+    link_end(m, l, error, text, false, 0, now);
+    if (error == WEFT_EFORGOTTEN)
+        addrbook_departed(m->book, peer, now);
+}
+
+static void frame_when_up(struct mesh *m, struct mesh_link *l, struct control *c,
+                          const struct header *h, struct moment now)
+{
+    switch (c->type) {
+    case MSG_INTENT:
+    case MSG_INTENTS:
+    case MSG_INTEREST:
+    case MSG_INTERESTS:
+        routes_receive(m, l, c, now);
+        break;
+    case MSG_DIGEST:
+        digest_receive(m, l, c, now);
+        break;
+    case MSG_PEERS:
+        gossip_receive(m, l, c, now);
+        break;
+    case MSG_PING:
+        live_receive_ping(m, l, c, h, now);
+        break;
+    case MSG_PONG:
+        live_receive_pong(m, l, c, now);
+        break;
+    case MSG_RESULT:
+        receive_result(m, l, c);
+        break;
+    case MSG_ADDRBOOK:
+        book_receive(m, l, c, h, now);
+        break;
+    case MSG_GOODBYE:
+        receive_goodbye(m, l, c, now);
+        return;
+    case MSG_HANDSHAKE: /* an UPDATE is ignored, anything else fails the machine */
+        greet_handshake(m, l, c, h->timestamp, now);
+        return;
+    default: /* NOTIFY_INTENT tells nothing new */
+        break;
+    }
+    if (h->want_result && !l->hs.base && c->type != MSG_ADDRBOOK)
+        link_send_result(m, l, h->timestamp, 0, "", now);
+}
+
+void mesh_frame(struct mesh *m, struct mesh_link *l, const struct frame *frame,
+                const struct header *header, struct moment now)
+{
+    struct control c = {0};
+    int rc = codec_decode(header->type, frame->body, frame->body_size, &c);
+    if (rc == WEFT_ENOTSUP && l->state == LINK_UP) {
+        mesh_log(m, WEFT_LOG_DEBUG, "%s: skipped a frame of unknown type %u", link_name(l),
+                 header->type);
+    } else if (rc < 0) {
+        char text[TEXT_MAX];
+        snprintf(text, sizeof(text), "the body of a type %u frame of %zu bytes: %s", header->type,
+                 frame->size, weft_strerror(rc));
+        link_end(m, l, rc, text, true, GOODBYE_PROTOCOL, now);
+    } else if (l->state == LINK_UP) {
+        frame_when_up(m, l, &c, header, now);
+    } else {
+        frame_in_handshake(m, l, &c, header, now);
+    }
+    control_fini(&c);
+    mesh_settle(m, now);
+}

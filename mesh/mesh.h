@@ -1,0 +1,163 @@
+/* The mesh: router, address book and handshake composed into one node, still without I/O, clock or
+ * entropy.
+ *
+ *     owner ── accept / opened / frame / ended / tick ──▶ mesh ── ops ──▶ owner
+ *                                                          │
+ *                          handshake (one a link) ─────────┼── addrbook (whom to dial, when)
+ *                                                          └── router (who wants what)
+ *
+ * The cores never call each other: the mesh feeds each with what the others said. Its owner moves
+ * bytes: under libuv in node/, under a virtual clock in a test. A call may emit any number of ops;
+ * ops must not call back into the mesh. After every call the owner drains router_next_changed
+ * (fan-outs) and asks mesh_deadline. One thread at a time. */
+#ifndef MESH_MESH_H
+#define MESH_MESH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "addrbook/addrbook.h"
+#include "base/list.h"
+#include "handshake/handshake.h"
+#include "proto/codec.h"
+#include "proto/frame.h"
+#include "proto/url.h"
+#include "router/router.h"
+
+struct mesh;
+
+enum lane {
+    LANE_CONTROL, /* overtakes messages */
+    LANE_ORDERED, /* keeps its place among them: what tells of intents, whose messages are around it
+                   */
+};
+
+enum link_state { LINK_DIALING, LINK_HANDSHAKE, LINK_UP };
+
+/* One connection, from the dial or accept on. Gone once ops->close was called for it. */
+struct mesh_link {
+    uint32_t id; /* also its endpoint in the router; never reused */
+    enum link_state state;
+    bool outbound;
+    bool local; /* the connection stays on this host */
+    void *user; /* the owner's */
+    struct handshake
+        hs; /* who it is: hs.peer, hs.base, hs.features, hs.max_frame, hs.role once identified */
+    uint64_t up_since;                      /* monotonic */
+    uint64_t rtt_ns, rtt_var_ns, jitter_ns; /* 0 while unknown */
+    struct link_private *priv;
+    struct list node;
+};
+
+struct mesh_config {
+    struct url self; /* our FQN; scheme://0.0.0.0:0/path for clients and leaves */
+    bool advertised; /* self is configured `advertise` */
+    uint8_t node_id[16];
+    uint64_t incarnation;
+    uint64_t seed; /* of the generator */
+    const char *network, *agent;
+    bool allow_base;
+    enum role role;
+    uint32_t max_frame, max_peers, max_routes;
+    uint64_t features;
+};
+
+struct mesh_ops {
+    /* Connect link->hs-to-be to url; answer with mesh_opened. */
+    void (*dial)(void *ctx, struct mesh_link *link, const struct url *url);
+    /* Queue whole control frames. Never dropped, in order within their lane. Errors: WEFT_ENOMEM.
+     */
+    int (*send)(void *ctx, struct mesh_link *link, const void *frames, size_t size, enum lane lane);
+    /* The link is UP: messages may pass. */
+    void (*up)(void *ctx, struct mesh_link *link);
+    /* The link is over; it was UP if up() was called. Write out what is queued (`drain`: messages
+     * too), then close the connection. `link` is gone after this. */
+    void (*close)(void *ctx, struct mesh_link *link, bool drain);
+    void (*event)(void *ctx, const weft_event *event);
+    /* A local interest found its first (or lost its last) intent. */
+    void (*matched)(void *ctx, void *interest, bool matched);
+    /* An answer to mesh_ping or mesh_ask_book; error 0 or WEFT_E…; rtt for a ping, records for a
+     * book. */
+    void (*answer)(void *ctx, uint64_t token, int error, uint64_t rtt_ns,
+                   const struct book_record *records, size_t count);
+    void (*log)(void *ctx, enum weft_log_level level, const char *text);
+};
+
+/* Errors: WEFT_ENOMEM, WEFT_EURL. */
+int mesh_new(const struct mesh_config *config, const struct mesh_ops *ops, void *ctx,
+             struct moment now, struct mesh **ret_mesh);
+
+/* Free everything; every link must have been closed. NULL is ignored. */
+void mesh_free(struct mesh *mesh);
+
+struct router *mesh_router(struct mesh *mesh);
+struct addrbook *mesh_addrbook(struct mesh *mesh);
+const struct url *mesh_self(const struct mesh *mesh);
+
+/* The port was bound: our FQN is complete. */
+int mesh_set_self(struct mesh *mesh, const struct url *self);
+
+/* Send what declarations and the address book ask for. Call after using router or address book
+ * directly. */
+void mesh_settle(struct mesh *mesh, struct moment now);
+
+/* Leave: GOODBYE to all, every link closed with drain. The mesh takes nothing on any more. */
+void mesh_leave(struct mesh *mesh, struct moment now);
+
+/* ---- Connections ---- */
+
+/* A connection came in. NULL: out of memory, close it. Too many at once close the longest silent
+ * one. */
+struct mesh_link *mesh_accept(struct mesh *mesh, void *user, const char *remote_host, bool local,
+                              struct moment now);
+
+/* The connection that ops->dial asked for stands (0) or failed (WEFT_E…). */
+void mesh_opened(struct mesh *mesh, struct mesh_link *link, int error, const char *remote_host,
+                 bool local, struct moment now);
+
+/* Bytes came: the other side lives. */
+void mesh_received(struct mesh_link *link, uint64_t mono_ns);
+
+/* A control frame came, header taken apart. */
+void mesh_frame(struct mesh *mesh, struct mesh_link *link, const struct frame *frame,
+                const struct header *header, struct moment now);
+
+/* What came is no frame, or cannot be taken now (WEFT_EMALFORMED, WEFT_ETOOBIG, WEFT_EPROTO):
+ * RESULT and close. */
+void mesh_malformed(struct mesh *mesh, struct mesh_link *link, int error, const char *text,
+                    struct moment now);
+
+/* The connection ended (WEFT_ECLOSED: by the other side) or broke. ops->close follows. */
+void mesh_ended(struct mesh *mesh, struct mesh_link *link, int error, struct moment now);
+
+/* ---- Time ---- */
+
+uint64_t mesh_deadline(const struct mesh *mesh);
+void mesh_tick(struct mesh *mesh, struct moment now);
+
+/* ---- Requests ---- */
+
+/* Find an UP link by URL: FQN, or the same address. NULL: none. */
+struct mesh_link *mesh_find(struct mesh *mesh, const struct url *url);
+
+/* Measure a round trip; ops->answer follows, also when the link goes. Errors: WEFT_ENOMEM,
+ * WEFT_ELIMIT. */
+int mesh_ping(struct mesh *mesh, struct mesh_link *link, uint64_t token, struct moment now);
+
+/* Ask for its address book. Errors: WEFT_ENOTSUP, WEFT_ELIMIT (one at a time), WEFT_ENOMEM. */
+int mesh_ask_book(struct mesh *mesh, struct mesh_link *link, uint64_t token, struct moment now);
+
+/* Forget a peer: out of the book, link closed with GOODBYE 3. Errors: WEFT_EURL, WEFT_ENOTFOUND. */
+int mesh_forget(struct mesh *mesh, const char *url, struct moment now);
+
+/* ---- Looking ---- */
+
+struct list *mesh_links(struct mesh *mesh); /* of struct mesh_link, by node */
+uint32_t mesh_up_count(const struct mesh *mesh);
+
+struct mesh_counts {
+    uint64_t dials, dials_failed, refused;
+};
+void mesh_count(const struct mesh *mesh, struct mesh_counts *ret_counts);
+
+#endif

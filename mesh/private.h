@@ -1,0 +1,175 @@
+/* What the mesh's files share. */
+#ifndef MESH_PRIVATE_H
+#define MESH_PRIVATE_H
+
+#include "mesh/mesh.h"
+
+#define DIAL_TIMEOUT_NS (3 * NS_PER_SEC)
+#define HANDSHAKES_MAX 100u /* inbound, at a time */
+#define PING_IDLE_NS (2500 * NS_PER_MS)
+#define DEAD_NS (10 * NS_PER_SEC)
+#define TTL_NS (60 * NS_PER_SEC)
+#define REFRESH_NS (TTL_NS / 3)
+#define DIGEST_NS (30 * NS_PER_SEC)
+#define RESYNC_MIN_NS (25 * NS_PER_SEC)
+#define RESYNC_MAX_NS (600 * NS_PER_SEC)
+#define ANNOUNCE_NS (20 * NS_PER_MS) /* newly linked peers are announced together */
+#define ASK_TIMEOUT_NS (10 * NS_PER_SEC)
+#define INITIAL_LISTS_MAX (32u << 10) /* bytes of routes in an INITIAL */
+#define BATCH_BYTES (32u << 10)       /* of routes in an INTENTS or INTERESTS */
+#define BATCH_MAX 512u                /* routes */
+#define BASE_FRAME_MAX 60000u         /* to a base peer */
+#define PINGS_MAX 8u                  /* outstanding on a link */
+#define REFUSALS_MAX 8u               /* RESULTs told about one list of routes */
+#define PEERS_NAMES_MAX 250u
+#define TEXT_MAX 512u
+
+struct ping {
+    uint64_t nonce; /* first 8 bytes of the payload; 0: free */
+    uint64_t sent;  /* monotonic */
+    uint64_t token; /* 0: our own, for liveness */
+};
+
+/* Declarations to one link, gathered until they fill a frame or the step ends. */
+struct batch {
+    bool intent;
+    uint32_t count, bytes;
+    struct str **strings; /* references held: route, origin */
+    struct decl *decls;
+};
+
+struct link_private {
+    uint32_t book_entry;       /* reservation in the address book; 0: none */
+    uint64_t connect_deadline; /* DIALING */
+    uint64_t last_rx, last_ping;
+    struct ping pings[PINGS_MAX];
+
+    /* INITIAL of both sides */
+    struct control *initial;     /* the other side's, kept until DONE */
+    uint64_t initial_generation; /* router_generation when ours was made */
+    uint32_t initial_count;      /* declarations ours carried */
+    bool initial_complete;       /* ours carried everything */
+    uint32_t final_count;        /* declarations its FINAL said it takes */
+
+    struct batch batch;
+    bool broken;      /* output was lost for want of memory: to be closed */
+    bool unannounced; /* other peers have not been told of it */
+    bool resyncing;   /* we asked for full lists; the DIGEST that ends them is awaited */
+    uint64_t next_resync, resync_pause;
+    uint64_t digest_at, refresh_at, expire_at;
+    uint64_t ask_token, ask_deadline; /* an address book was asked for */
+    uint64_t last_pong_transit;       /* for jitter */
+};
+
+struct mesh {
+    const struct mesh_ops *ops;
+    void *ctx;
+    struct url self;
+    struct handshake_self me;
+    char *network, *agent;
+    struct prng prng;
+    struct router *router;
+    struct addrbook *book;
+    struct list links;
+    uint32_t next_id, up, inbound_handshakes;
+    uint32_t max_peers;
+    uint64_t last_stamp;
+    uint64_t deadline; /* a lower bound of all deadlines but the address book's */
+    uint64_t announce_at;
+    bool leaving;
+    struct buf scratch; /* frames under construction */
+    struct mesh_counts counts;
+    struct { /* our observed host, and who said so */
+        char host[URL_MAX + 1];
+        uint8_t witness[16];
+    } observed;
+};
+
+/* Something may have to be done at `when`. */
+static inline void mesh_arm(struct mesh *m, uint64_t when)
+{
+    if (when < m->deadline)
+        m->deadline = when;
+}
+
+/* A timestamp for a header, strictly increasing over this node's life. */
+uint64_t mesh_stamp(struct mesh *m, struct moment now);
+
+void mesh_log(struct mesh *m, enum weft_log_level level, const char *format, ...) PRINTF_LIKE(3, 4);
+void mesh_event(struct mesh *m, enum weft_event_type type, const struct mesh_link *l,
+                const char *route, int error, const char *text);
+
+/* ---- link.c ---- */
+
+const char *link_name(
+    const struct mesh_link *l); /* its FQN, what was dialled, or where it comes from */
+
+/* Encode and queue one control message. Failure marks the link broken. */
+void link_send(struct mesh *m, struct mesh_link *l, const struct control *c, enum lane lane,
+               bool want_result, struct moment now);
+void link_send_result(struct mesh *m, struct mesh_link *l, uint64_t nonce, int error,
+                      const char *text, struct moment now);
+
+/* End a link with a reason; the other side is told by RESULT (`tell`), or GOODBYE where `goodbye`
+ * is not 0 and it knows that. Frees the link. */
+void link_end(struct mesh *m, struct mesh_link *l, int error, const char *text, bool tell,
+              enum goodbye_reason goodbye, struct moment now);
+
+struct mesh_link *link_new(struct mesh *m, bool outbound);
+
+/* Do two links lead to the same node? Both must be identified. */
+bool link_same_node(const struct mesh_link *a, const struct mesh_link *b);
+bool link_identified(const struct mesh_link *l);
+
+/* ---- greet.c: the handshake's part ---- */
+
+void greet_start(struct mesh *m, struct mesh_link *l, const struct url *dialled,
+                 const char *remote_host, struct moment now);
+/* Takes the message over. The link may be gone after these. */
+void greet_handshake(struct mesh *m, struct mesh_link *l, struct control *c, uint64_t stamp,
+                     struct moment now);
+void greet_peers(struct mesh *m, struct mesh_link *l, const struct control *c, struct moment now);
+
+/* ---- gossip.c ---- */
+
+void gossip_send_all(struct mesh *m, struct mesh_link *l, struct moment now);
+void gossip_announce(struct mesh *m, struct moment now); /* when announce_at has come */
+void gossip_receive(struct mesh *m, struct mesh_link *l, const struct control *c,
+                    struct moment now);
+void gossip_depart(struct mesh *m, struct mesh_link *l, struct moment now);
+
+/* ---- advert.c ---- */
+
+void advert_flush(struct mesh *m, struct moment now);
+void batch_clear(struct batch *b);
+
+/* ---- routes.c: INTENT(S), INTEREST(S), DIGEST ---- */
+
+void routes_receive(struct mesh *m, struct mesh_link *l, const struct control *c,
+                    struct moment now);
+void routes_register(struct mesh *m, struct mesh_link *l, const struct decl *items, size_t count,
+                     bool intents, struct moment now);
+void digest_send(struct mesh *m, struct mesh_link *l, bool resync, struct moment now);
+void digest_receive(struct mesh *m, struct mesh_link *l, const struct control *c,
+                    struct moment now);
+
+/* ---- live.c ---- */
+
+void live_start(struct mesh *m, struct mesh_link *l, struct moment now); /* link is UP */
+void live_ping(struct mesh *m, struct mesh_link *l, uint64_t token, struct moment now);
+void live_receive_ping(struct mesh *m, struct mesh_link *l, const struct control *c,
+                       const struct header *h, struct moment now);
+void live_receive_pong(struct mesh *m, struct mesh_link *l, const struct control *c,
+                       struct moment now);
+/* Timers of one link. May end it. */
+void live_tick(struct mesh *m, struct mesh_link *l, struct moment now);
+/* Answer all that waits for this link. */
+void live_abandon(struct mesh *m, struct mesh_link *l, int error);
+
+/* ---- book.c ---- */
+
+void book_receive(struct mesh *m, struct mesh_link *l, const struct control *c,
+                  const struct header *h, struct moment now);
+void book_dial(struct mesh *m, struct moment now); /* dial all that is due */
+
+#endif

@@ -1,0 +1,107 @@
+/* INTENT(S), INTEREST(S) and DIGEST from the other side (docs/protocol.md section 5).
+ *
+ * A declaration that cannot be taken is told by RESULT, with the route in the sentence; the link
+ * and the other routes go on. A digest that differs asks for the full lists, at most every
+ * RESYNC_MIN_NS and less often each time it did not help (a peer may insist on what we refuse). */
+#include "mesh/private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void refuse_route(struct mesh *m, struct mesh_link *l, const struct decl *d, bool intent,
+                         int error, struct moment now)
+{
+    char text[TEXT_MAX];
+    const char *what = intent ? "intent" : "interest";
+    if (error == WEFT_ESCOPE)
+        snprintf(text, sizeof(text),
+                 "%s %.200s is outside the path \"%s\" of %s; publish below that path", what,
+                 d->route, l->hs.peer.path, link_name(l));
+    else
+        snprintf(text, sizeof(text), "%s %.200s: %s", what, d->route, weft_strerror(error));
+    if (!l->hs.base)
+        link_send_result(m, l, 0, error == WEFT_ESCOPE ? WEFT_EDENIED : error, text, now);
+    mesh_event(m, WEFT_EVENT_ROUTE_REFUSED, l, d->route, error, text);
+}
+
+void routes_register(struct mesh *m, struct mesh_link *l, const struct decl *items, size_t count,
+                     bool intents, struct moment now)
+{
+    unsigned refused = 0;
+    for (size_t i = 0; i < count; i++) {
+        int rc = intents ? router_learn_intent(m->router, l->id, &items[i], now.mono_ns)
+                         : router_learn_interest(m->router, l->id, &items[i], now.mono_ns);
+        if (rc == WEFT_ENOMEM)
+            l->priv->broken = true;
+        else if (rc < 0 && refused++ < REFUSALS_MAX)
+            refuse_route(m, l, &items[i], intents, rc, now);
+    }
+}
+
+void routes_receive(struct mesh *m, struct mesh_link *l, const struct control *c, struct moment now)
+{
+    bool intents = c->type == MSG_INTENT || c->type == MSG_INTENTS;
+    routes_register(m, l, c->decls.items, c->decls.count, intents, now);
+    if (l->hs.base)
+        return;
+    /* Expiry is looked at when something could be due, not at each refresh. */
+    if (l->priv->expire_at == NEVER) {
+        l->priv->expire_at = now.mono_ns + TTL_NS;
+        mesh_arm(m, l->priv->expire_at);
+    }
+}
+
+void digest_send(struct mesh *m, struct mesh_link *l, bool resync, struct moment now)
+{
+    struct router_digest d;
+    if (resync)
+        router_digest_held(m->router, l->id, &d);
+    else
+        router_digest_sent(m->router, l->id, &d);
+    struct control c = {
+        .type = MSG_DIGEST,
+        .digest =
+            {
+                .intents = d.intents,
+                .intents_hash = d.intents_hash,
+                .interests = d.interests,
+                .interests_hash = d.interests_hash,
+                .resync = resync,
+            },
+    };
+    link_send(m, l, &c, LANE_ORDERED, false, now);
+}
+
+static bool digest_agrees(struct mesh *m, const struct mesh_link *l, const struct control *c)
+{
+    struct router_digest held;
+    router_digest_held(m->router, l->id, &held);
+    return held.intents == c->digest.intents && held.intents_hash == c->digest.intents_hash &&
+           held.interests == c->digest.interests && held.interests_hash == c->digest.interests_hash;
+}
+
+void digest_receive(struct mesh *m, struct mesh_link *l, const struct control *c, struct moment now)
+{
+    struct link_private *p = l->priv;
+    if (c->digest.resync) { /* the other side lacks something: everything again, then the digest */
+        router_readvertise(m->router, l->id);
+        advert_flush(m, now);
+        digest_send(m, l, false, now);
+        return;
+    }
+    if (p->resyncing) {
+        p->resyncing = false;
+        router_resync_end(m->router, l->id);
+    }
+    if (digest_agrees(m, l, c)) {
+        router_renew(m->router, l->id, now.mono_ns);
+        p->resync_pause = RESYNC_MIN_NS;
+    } else if (now.mono_ns >= p->next_resync) {
+        mesh_log(m, WEFT_LOG_DEBUG, "%s: tables differ, asking for the full lists", link_name(l));
+        p->next_resync = now.mono_ns + p->resync_pause;
+        p->resync_pause = min_u64(2 * p->resync_pause, RESYNC_MAX_NS);
+        p->resyncing = true;
+        digest_send(m, l, true, now);
+        router_resync_begin(m->router, l->id);
+    }
+}
