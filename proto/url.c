@@ -15,6 +15,7 @@
 
 #include <weft/weft.h>
 
+#include "base/util.h"
 #include "proto/route.h"
 #include "proto/text.h"
 
@@ -32,8 +33,10 @@ static size_t span_len(struct span s)
 
 static const char *span_find(struct span s, char c)
 {
-    const char *p = memchr(s.at, c, span_len(s));
-    return p ? p : s.end;
+    const char *p = s.at;
+    while (p < s.end && *p != c)
+        p++;
+    return p;
 }
 
 /* Copy into a field of `size` bytes that is known to have room. */
