@@ -41,7 +41,8 @@ bool route_covers(const struct route *interest, const struct route *route);
 int route_explain(const char *text, size_t len, char *out, size_t size);
 
 /* Hash of a plain route below prefix, as "prefix#hash" into out, NUL-terminated. Returns its
- * length. Errors: WEFT_EROUTE (not plain, prefix does not fit), WEFT_ELIMIT (out too small). */
+ * length. Errors: WEFT_EROUTE (not plain, prefix does not fit), WEFT_ELIMIT (out too small),
+ * WEFT_ENOTSUP (libcrypto was configured without SHA-1). */
 int route_hash(const struct route *route, const char *prefix, size_t prefix_len, char *out,
                size_t size);
 

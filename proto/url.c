@@ -274,19 +274,29 @@ static bool is_tcp(const struct url *url)
     return strcmp(url->scheme, "tcp") == 0;
 }
 
-/* The host as an IPv4 address, be it written as such ("127.1" too, as resolvers take it) or mapped
- * into IPv6. Host byte order. */
+/* The host as an IPv6 address, whatever the zone. */
+static bool host_ipv6(const struct url *url, struct in6_addr *ret_addr)
+{
+    char digits[INET6_ADDRSTRLEN];
+    size_t len = strcspn(url->host, "%");
+    if (len >= sizeof(digits))
+        return false;
+    memcpy(digits, url->host, len);
+    digits[len] = '\0';
+    return inet_pton(AF_INET6, digits, ret_addr) == 1;
+}
+
+/* The host as an IPv4 address in host byte order, be it written as such ("127.1" too, as resolvers
+ * take it) or mapped into IPv6. */
 static bool host_ipv4(const struct url *url, uint32_t *ret_addr)
 {
     struct in_addr v4;
     struct in6_addr v6;
-    if (inet_aton(url->host, &v4)) {
-        *ret_addr = ntohl(v4.s_addr);
-        return true;
+    if (!inet_aton(url->host, &v4)) {
+        if (!host_ipv6(url, &v6) || !IN6_IS_ADDR_V4MAPPED(&v6))
+            return false;
+        memcpy(&v4, &v6.s6_addr[12], sizeof(v4));
     }
-    if (inet_pton(AF_INET6, url->host, &v6) != 1 || !IN6_IS_ADDR_V4MAPPED(&v6))
-        return false;
-    memcpy(&v4, &v6.s6_addr[12], sizeof(v4));
     *ret_addr = ntohl(v4.s_addr);
     return true;
 }
@@ -294,7 +304,7 @@ static bool host_ipv4(const struct url *url, uint32_t *ret_addr)
 static bool host_is_ipv6(const struct url *url, const struct in6_addr *wanted)
 {
     struct in6_addr v6;
-    return inet_pton(AF_INET6, url->host, &v6) == 1 && memcmp(&v6, wanted, sizeof(v6)) == 0;
+    return host_ipv6(url, &v6) && memcmp(&v6, wanted, sizeof(v6)) == 0;
 }
 
 bool url_host_unspecified(const struct url *url)
