@@ -1,9 +1,10 @@
 /* The address book core: which peers there are, and when to dial which (docs/protocol.md section
  * 6).
  *
- *     configured ┐                                   ┌ next_dial → owner dials → dial_failed /
- * linked gossip     ├ entries, one an address ── queue ─┤ inbound    ┘      by next-dial time └
- * deadline
+ *     configured ─┐                                  ┌─ next_dial ─▶ the owner dials
+ *     gossip ─────┼─▶ entries, one an address ─▶ queue ┤
+ *     linked ─────┘      by next-dial time    ▲      └─ deadline
+ *                                             └── dial_failed, unlinked
  *
  * An entry is IDLE (waiting for its time), DIALING (reserved: handed out and not yet reported
  * back), LINKED, or resting (banned, given up, departed). No I/O, no clock, no entropy: time comes
@@ -28,6 +29,7 @@
 struct addrbook;
 
 #define ADDRBOOK_DIALS_MAX 8        /* at a time */
+#define ADDRBOOK_ENTRIES_MAX 16384  /* beyond it the stalest that nobody needs goes */
 #define ADDRBOOK_GOSSIP_MESSAGE 250 /* names taken from one PEERS */
 #define ADDRBOOK_GOSSIP_SOURCE 1024 /* unproven names of one source */
 #define ADDRBOOK_GOSSIP_TOTAL 4096  /* unproven names in all */
@@ -54,7 +56,8 @@ void addrbook_free(struct addrbook *book); /* NULL is ignored */
  * Errors: WEFT_EURL, WEFT_ENOMEM. */
 int addrbook_set_self(struct addrbook *book, const char *self);
 
-/* An address that turned out to be ours: drop it and never take it again. */
+/* An address that turned out to be ours: drop it and never take it again (of the last 4,096 such).
+ */
 void addrbook_add_own(struct addrbook *book, const char *url);
 
 /* ---- What the book hears ---- */
@@ -67,7 +70,7 @@ struct addrbook_policy { /* of a configured peer; zero fields mean the defaults 
 };
 
 /* A configured peer: due at once. If the address is known, the entry is upgraded to configured.
- * Errors: WEFT_EURL, WEFT_ESELF, WEFT_ENOMEM. */
+ * Errors: WEFT_EURL (not dialable, too), WEFT_ESELF, WEFT_ELIMIT, WEFT_ENOMEM. */
 int addrbook_add_configured(struct addrbook *book, const char *url,
                             const struct addrbook_policy *policy, struct moment now);
 
@@ -80,14 +83,14 @@ int addrbook_add_configured(struct addrbook *book, const char *url,
 int addrbook_add_gossip(struct addrbook *book, const char *url, const char *source, bool remote,
                         struct moment now);
 
-/* A peer announced its own departure: drop the entry unless configured, keep a tombstone; a
- * configured entry stays and is dialled on. */
+/* A peer announced its own departure: drop the entry and the other names of its node, and keep
+ * tombstones. What is configured stays and is dialled on; what is banned stays banned. */
 void addrbook_departed(struct addrbook *book, const char *url, struct moment now);
 
 /* ---- Dialling ---- */
 
 struct addrbook_dial {
-    uint32_t entry;  /* id, valid until the entry is removed */
+    uint32_t entry;  /* id, valid until the entry is removed, which ends the reservation */
     const char *url; /* borrowed until the next call */
 };
 
@@ -98,30 +101,37 @@ bool addrbook_next_dial(struct addrbook *book, struct moment now, struct addrboo
 uint64_t addrbook_deadline(const struct addrbook *book);
 
 /* A reserved dial ended without a link: count, back off with full jitter, or give up. `error` is
- * WEFT_E…, `text` a sentence. WEFT_EDUPLICATE is no failure: the other link stands, wait for it;
- * WEFT_ESELF drops the entry for good. An unknown id is ignored. */
+ * WEFT_E…, `text` a sentence or NULL. WEFT_EDUPLICATE is no failure: the other link stands, wait
+ * for it (where the owner knows which link stands, it rather reports addrbook_linked with this
+ * entry, so that the address is known as one more name of that peer); WEFT_ESELF drops the entry
+ * for good. An unknown id, or one that is not out, is ignored. */
 void addrbook_dial_failed(struct addrbook *book, uint32_t entry, int error, const char *text,
                           struct moment now);
 
 /* A link stands: `entry` is the reservation it came from, or 0 if the peer dialled us. `url` is the
- * agreed FQN, which gets an entry (origin inbound) if it has none and is dialable; node_id may be
- * NULL. All entries of that address or node become LINKED. Errors: WEFT_ENOMEM (the book goes on
- * without the new entry). */
+ * agreed FQN, which gets an entry if it has none and is dialable (origin inbound, or observed where
+ * we dialled another name of the peer); node_id may be NULL. All entries of that address or node
+ * become LINKED. Saying so again of a standing link is harmless. Errors: WEFT_ENOMEM, WEFT_ELIMIT
+ * (the book goes on without the new entry; the dialled one is tried again later). */
 int addrbook_linked(struct addrbook *book, uint32_t entry, const char *url, const uint8_t *node_id,
                     struct moment now);
 
-/* That link ended; `stable` after ADDRBOOK_STABLE_NS or more, which resets the backoff. The entry
- * is due after a jittered pause: at most default_backoff at first, growing with repeated losses. */
+/* That link ended, with the node_id it was reported with; `stable` after ADDRBOOK_STABLE_NS or
+ * more, which resets the backoff. The entry is due after a jittered pause: at most default_backoff
+ * at first, growing with repeated losses. Of several names of the node one is due so, the others 10
+ * to 20 s later. */
 void addrbook_unlinked(struct addrbook *book, const char *url, const uint8_t *node_id, int error,
                        const char *text, bool stable, struct moment now);
 
 /* ---- The operator ---- */
 
-/* Remove and keep a tombstone, configured or not. Errors: WEFT_EURL, WEFT_ENOTFOUND. */
+/* Remove it and all names of its node, configured or not, and keep tombstones. Errors: WEFT_EURL,
+ * WEFT_ENOTFOUND. */
 int addrbook_forget(struct addrbook *book, const char *url, struct moment now);
 
-/* Never dial, and let addrbook_banned say so, until the wall-clock time. 0 lifts it. Errors:
- * WEFT_EURL, WEFT_ENOTFOUND. */
+/* Never dial it or another name of its node, and let addrbook_banned say so, until the wall-clock
+ * time. 0 lifts it. Ending a standing link is the owner's part. Errors: WEFT_EURL, WEFT_ENOTFOUND.
+ */
 int addrbook_ban(struct addrbook *book, const char *url, uint64_t until_wall_ns, struct moment now);
 bool addrbook_banned(const struct addrbook *book, const char *url, const uint8_t *node_id,
                      struct moment now);
@@ -140,7 +150,7 @@ struct addrbook_view {
     bool linked, dialing;
 };
 
-/* Call fn for every entry, sorted by peer. */
+/* Call fn for every entry, sorted by peer. fn must not change the book. */
 void addrbook_each(const struct addrbook *book,
                    void (*fn)(void *ctx, const struct addrbook_view *view), void *ctx);
 size_t addrbook_count(const struct addrbook *book);
@@ -152,7 +162,8 @@ bool addrbook_find(const struct addrbook *book, const char *url, struct addrbook
  * magic "WEFTBOOK", version, node id, then records (length, CRC-32, AddrbookEntry), then a trailer
  * with the count and the CRC-32 of everything before. */
 
-/* Anything changed since the last addrbook_encode that was worth saving? */
+/* Anything changed since the last addrbook_encode that was worth saving? True of a new book, whose
+ * node id is on no disk; attempts alone are not worth it. */
 bool addrbook_dirty(const struct addrbook *book);
 
 /* Append the file's bytes and clear dirty. Errors: WEFT_ENOMEM, WEFT_ELIMIT (buffer); dirty stays.
@@ -174,7 +185,8 @@ int addrbook_decode(const uint8_t *data, size_t size, struct addrbook_file *ret_
 void addrbook_file_fini(struct addrbook_file *file);
 
 /* Take the records of a file into the book, due at once with jitter over the first second (so that
- * a restarted fleet does not storm). Records that are not valid are skipped. Errors: WEFT_ENOMEM.
+ * a restarted fleet does not storm). Known entries keep their policy and schedule and gain the
+ * file's history. Records that are not valid, or beyond a limit, are skipped. Errors: WEFT_ENOMEM.
  */
 int addrbook_merge(struct addrbook *book, const struct addrbook_file *file, struct moment now);
 

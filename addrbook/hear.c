@@ -1,0 +1,219 @@
+/* What the book is told of: configured peers, gossip, departures, and the operator's orders.
+ *
+ * A configured peer is due at once, whatever was known of it. A gossiped one is checked, counted
+ * against its source, and due at once only where we are the smaller FQN, so that of two nodes that
+ * hear of each other one dials. What departed or was forgotten leaves a tombstone, which gossip
+ * does not get past; a link or the operator does.
+ *
+ * Gossip is the one way for a stranger to make the book grow, and to make it dial: names that no
+ * link has proven yet are bounded a source and in all, and a known name is pulled forward once in
+ * PULL_NS at most. A ban outlives everything but the operator's own forget: neither a departure nor
+ * a full book removes a banned entry. */
+#include "addrbook/private.h"
+
+#define PULL_NS (5 * NS_PER_SEC)
+
+/* ---- Configured ---- */
+
+/* The configured text counts if it says more than the address: known paths are not lost to a
+ * shorter URL. */
+static void upgrade(struct addrbook *book, struct entry *e, const struct url *url)
+{
+    e->origin = WEFT_ORIGIN_CONFIGURED;
+    entry_proven(book, e);
+    if (url->query[0] || (url->path[0] && !entry_linked(e)))
+        entry_set_peer(book, e, url->text);
+    book->dirty = true;
+}
+
+int addrbook_add_configured(struct addrbook *book, const char *text,
+                            const struct addrbook_policy *policy, struct moment now)
+{
+    struct url url;
+    char identity[URL_MAX + 1];
+    int rc = identify(text, &url, identity);
+    if (rc < 0)
+        return rc;
+    if (is_own(book, identity))
+        return WEFT_ESELF;
+    if (!url_dialable(&url))
+        return WEFT_EURL;
+    struct entry *e = entry_by_identity(book, identity);
+    if (e)
+        upgrade(book, e, &url);
+    else
+        rc = entry_new(book, url.text, identity, WEFT_ORIGIN_CONFIGURED, "", now, &e);
+    if (rc < 0)
+        return rc;
+    e->policy = policy_complete(policy);
+    e->failures = 0;
+    e->backoff_ns = 0;
+    if (!e->dialing && !entry_linked(e))
+        schedule_at(book, e, now.mono_ns);
+    return 0;
+}
+
+/* ---- Gossip ---- */
+
+static uint64_t polite_time(const struct addrbook *book, const char *fqn, uint64_t now)
+{
+    bool first = book->dials_all || strcmp(book->self.text, fqn) < 0;
+    return first ? now : after(now, ADDRBOOK_POLITE_NS);
+}
+
+static void pull_forward(struct addrbook *book, struct entry *e, struct moment now)
+{
+    uint64_t when = polite_time(book, e->peer, now.mono_ns);
+    if (e->slot == UNSCHEDULED || e->next_dial <= when || now.mono_ns < e->pull_after ||
+        entry_banned(e, now.wall_ns))
+        return;
+    e->pull_after = after(now.mono_ns, PULL_NS);
+    schedule_at(book, e, when);
+}
+
+static bool has_path(const char *text)
+{
+    struct url url;
+    return url_parse(text, strlen(text), &url, NULL) == 0 && (url.path[0] || url.query[0]);
+}
+
+static void heard_again(struct addrbook *book, struct entry *e, const struct url *url,
+                        struct moment now)
+{
+    if (url->path[0] && e->origin != WEFT_ORIGIN_CONFIGURED && !has_path(e->peer))
+        entry_set_peer(book, e, url->text);
+    pull_forward(book, e, now);
+}
+
+bool gossip_full(const struct addrbook *book, const char *source)
+{
+    if (book->unproven >= ADDRBOOK_GOSSIP_TOTAL)
+        return true;
+    struct map_node *n = map_get(&book->sources, source, strnlen(source, TEXT_MAX));
+    return n && container_of(n, struct source, by_text)->unproven >= ADDRBOOK_GOSSIP_SOURCE;
+}
+
+int addrbook_add_gossip(struct addrbook *book, const char *text, const char *source, bool remote,
+                        struct moment now)
+{
+    struct url url;
+    char identity[URL_MAX + 1];
+    int rc = identify(text, &url, identity);
+    if (rc < 0)
+        return rc;
+    if (is_own(book, identity))
+        return WEFT_ESELF;
+    if (!url_dialable(&url) || (remote && url_host_loopback(&url)))
+        return WEFT_EDENIED;
+    if (marks_has(&book->tombstones, identity, now.mono_ns))
+        return WEFT_EFORGOTTEN;
+    struct entry *e = entry_by_identity(book, identity);
+    if (e) {
+        heard_again(book, e, &url, now);
+        return 0;
+    }
+    if (gossip_full(book, source))
+        return WEFT_ELIMIT;
+    rc = entry_new(book, url.text, identity, WEFT_ORIGIN_GOSSIP, source, now, &e);
+    if (rc < 0)
+        return rc;
+    schedule_at(book, e, polite_time(book, url.text, now.mono_ns));
+    return 1;
+}
+
+/* ---- Departed and forgotten ---- */
+
+static void bury(struct addrbook *book, struct entry *e, struct moment now)
+{
+    marks_put(&book->tombstones, e->identity, after(now.mono_ns, ADDRBOOK_TOMBSTONE_NS));
+    entry_remove(book, e);
+}
+
+/* Bury the entry and the other names of its node; of these, those that nobody configured or banned
+ * unless `all`. A node goes with its last name, so the entry itself is buried last. */
+static void bury_names(struct addrbook *book, struct entry *e, bool all, struct moment now)
+{
+    if (e->node) {
+        list_each_safe (it, &e->node->names) {
+            struct entry *name = list_entry(it, struct entry, in_node);
+            bool kept = name->origin == WEFT_ORIGIN_CONFIGURED || name->banned_until > now.wall_ns;
+            if (name != e && (all || !kept))
+                bury(book, name, now);
+        }
+    }
+    if (all || (e->origin != WEFT_ORIGIN_CONFIGURED && e->banned_until <= now.wall_ns))
+        bury(book, e, now);
+}
+
+void addrbook_departed(struct addrbook *book, const char *text, struct moment now)
+{
+    struct url url;
+    char identity[URL_MAX + 1];
+    if (identify(text, &url, identity) < 0 || !url_dialable(&url) || is_own(book, identity))
+        return;
+    struct entry *e = entry_by_identity(book, identity);
+    if (e)
+        bury_names(book, e, false, now);
+    else
+        marks_put(&book->tombstones, identity, after(now.mono_ns, ADDRBOOK_TOMBSTONE_NS));
+}
+
+int addrbook_forget(struct addrbook *book, const char *text, struct moment now)
+{
+    struct url url;
+    char identity[URL_MAX + 1];
+    int rc = identify(text, &url, identity);
+    if (rc < 0)
+        return rc;
+    struct entry *e = entry_by_identity(book, identity);
+    if (!e)
+        return WEFT_ENOTFOUND;
+    bury_names(book, e, true, now);
+    return 0;
+}
+
+/* ---- Bans ---- */
+
+/* Lifting counts for the node, whichever of its names the ban was put on. */
+static void lift_ban(struct entry *e)
+{
+    e->banned_until = 0;
+    if (!e->node)
+        return;
+    list_each (it, &e->node->names)
+        list_entry(it, struct entry, in_node)->banned_until = 0;
+}
+
+int addrbook_ban(struct addrbook *book, const char *text, uint64_t until_wall_ns, struct moment now)
+{
+    struct url url;
+    char identity[URL_MAX + 1];
+    int rc = identify(text, &url, identity);
+    if (rc < 0)
+        return rc;
+    struct entry *e = entry_by_identity(book, identity);
+    if (!e)
+        return WEFT_ENOTFOUND;
+    if (until_wall_ns)
+        e->banned_until = until_wall_ns;
+    else
+        lift_ban(e);
+    book->dirty = true;
+    if (e->slot != UNSCHEDULED && !entry_banned(e, now.wall_ns))
+        schedule_at(book, e, now.mono_ns);
+    return 0;
+}
+
+bool addrbook_banned(const struct addrbook *book, const char *text, const uint8_t *node_id,
+                     struct moment now)
+{
+    const struct node *node = node_id ? node_find(book, node_id) : NULL;
+    if (node && entry_banned(list_entry(node->names.next, struct entry, in_node), now.wall_ns))
+        return true;
+    struct url url;
+    char identity[URL_MAX + 1];
+    if (identify(text, &url, identity) < 0)
+        return false;
+    const struct entry *e = entry_by_identity(book, identity);
+    return e && entry_banned(e, now.wall_ns);
+}
