@@ -145,7 +145,8 @@ struct control {
 
 /* Append one frame. header->type is taken from control->type; its route, where NULL, from the
  * single declaration of INTENT and INTEREST, as dndm has it. On error nothing is appended. Errors:
- * WEFT_ENOMEM, WEFT_ELIMIT (the buffer's maximum), WEFT_EINVAL (type without a codec). */
+ * WEFT_ENOMEM, WEFT_ELIMIT (the buffer's maximum), WEFT_EINVAL (type without a codec, INTENT or
+ * INTEREST without exactly one declaration, a Header over FRAME_HEADER_MAX). */
 int codec_encode(struct buf *out, const struct header *header, const struct control *control);
 
 /* Decode the body of a control message. Errors: WEFT_EMALFORMED, WEFT_ENOMEM, WEFT_ENOTSUP (a type
