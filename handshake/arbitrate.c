@@ -5,10 +5,11 @@
  * depends on nothing but ids and stamps, so the order in which messages arrive cannot change it.
  *
  * Time comes in for one case only: a link that has been DONE for longer than a race of two dials
- * can last, while the other side dials anew. Then that side has lost it. A dial takes 3 s and its
- * handshake 5 s, so 10 s tell at the responder. The initiator hears of the verdict after the
- * responder has let its link pass; the ends of the old link have become DONE within 5 s of each
- * other, so there the half is enough, and less would not be: see the model in the tests.
+ * can last, while the other side dials anew. Then that side has lost it. A connection takes 3 s to
+ * come up and its handshake 5 s, so 10 s tell at the responder. The initiator learns of the second
+ * link only after the responder has let it pass, and the two ends of the old one have become DONE
+ * within 5 s of each other: there the half is enough. With much less, the model in the tests finds
+ * races in which each side keeps another link.
  *
  * A new incarnation displaces the old one's link at once. But a node that was killed in the middle
  * of its handshake can leave an INITIAL behind that is read only after that of its successor: of

@@ -21,10 +21,10 @@
 #include "proto/url.h"
 
 #define HANDSHAKE_TIMEOUT_NS (5 * NS_PER_SEC)
-#define HANDSHAKE_SETTLED_NS (10 * NS_PER_SEC) /* a link DONE this long is lost to who dials anew  \
-                                                */
-#define HANDSHAKE_SETTLED_DIALER_NS                                                                \
-    (5 * NS_PER_SEC) /* the dialler's view of it, see handshake_arbitrate */
+/* A link DONE this long is lost to who dials anew; and the dialler's view of it, see
+ * handshake_arbitrate. */
+#define HANDSHAKE_SETTLED_NS (10 * NS_PER_SEC)
+#define HANDSHAKE_SETTLED_DIALER_NS (5 * NS_PER_SEC)
 
 /* What we are. Borrowed by every machine; strings outlive them. */
 struct handshake_self {
@@ -129,12 +129,16 @@ struct link_claim {
 enum verdict { KEEP_OLD, KEEP_NEW };
 
 /* Two links to one node: `old` was known before, `fresh` has just been identified. Both sides of
- * both links come to the same verdict, whatever state each has reached: another incarnation the new
- * stays one side initiated both          the one with the later stamp stays each initiated one the
- * new, if the old has been DONE long enough to show that the other side lost it; else the one that
- * the larger node id initiated "Long enough" is HANDSHAKE_SETTLED_NS for who was dialled. Who
- * dialled takes half of that: the responder has seen the old link and let the new one pass, which a
- * race of two dials (5 s at most) cannot explain. */
+ * both links come to the same verdict, whatever state each has reached:
+ *   - another incarnation: the new stays. Only where one side initiated both, `fresh` has the
+ *     earlier stamp and `old` is not DONE for HANDSHAKE_TIMEOUT_NS yet, it is the INITIAL of a dead
+ *     process that was read late, and the old stays;
+ *   - one side initiated both: the later stamp stays (of a base peer: the new);
+ *   - each initiated one: the new, if the old has been DONE long enough to show that the other side
+ *     lost it; else the one that the larger node id initiated (of a base peer: the one we did).
+ * "Long enough" is HANDSHAKE_SETTLED_NS for who was dialled. Who dialled takes half of that: the
+ * responder has seen the old link and let the new one pass, which a race of two dials cannot
+ * explain. */
 enum verdict handshake_arbitrate(const uint8_t our_id[16], const uint8_t their_id[16],
                                  const struct link_claim *old, const struct link_claim *fresh,
                                  uint64_t mono_ns);
