@@ -146,7 +146,7 @@ class BeforeTheHandshake(Abuse):
     def test_message_before_the_handshake(self):
         conn = self.dial()
         conn.send(wire.frame("MESSAGE", b"data", "T@lab.a.x"))
-        self.refused(conn, wire.MALFORMED, wire.DENIED)
+        self.refused(conn, wire.MALFORMED, wire.DENIED, wire.FAILURE)
 
     def test_handshake_in_our_own_name(self):
         """With the victim's own node id, which it tells in its handshake."""

@@ -163,8 +163,9 @@ class Life(harness.Case):
         one = self.router("lab.a")
         two = self.router("lab.b", peers=[one.url])
         one.wait_peer("lab.b")
-        sub = self.weft("sub", "T@lab.a.x", "-P", two.sock, "--format", "hex")
-        pub = self.weft("pub", "T@lab.a.x", "-P", one.sock, "--size", "1024", "--count", "100000000")
+        sub = self.weft("sub", "T@lab.a.x", "-P", two.sock, "--format", "text")
+        pub = self.weft("pub", "T@lab.a.x", "-P", one.sock, "--size", "1024",
+                        "--rate", "20000")
         sub.wait_line(".")
         started = time.monotonic()
         one.proc.terminate()

@@ -36,6 +36,18 @@ class MeshCase(harness.Case):
         for sub in subs:
             sub.wait_line(word, timeout)
 
+    def meet(self, pub, *subs, deadline=harness.PATIENCE):
+        """Until the first word has come through to each: what is said before goes to nobody."""
+        end = time.monotonic() + deadline
+        for sub in subs:
+            while True:
+                try:
+                    self.say(pub, sub, timeout=0.1)
+                    break
+                except AssertionError:
+                    if time.monotonic() > end:
+                        raise
+
     def hang_up(self, *pubs):
         for pub in pubs:
             pub.process.stdin.close()
@@ -52,6 +64,8 @@ class Mesh(MeshCase):
         sub_b, sub_c = (self.subscriber("T@lab.a.x", router) for router in (self.b, self.c))
         back = self.subscriber("T@lab.b.y", self.a)
         pub_a, pub_b = self.publisher("T@lab.a.x", self.a), self.publisher("T@lab.b.y", self.b)
+        self.meet(pub_a, sub_b, sub_c)
+        self.meet(pub_b, back)
         for _ in range(10):
             self.say(pub_a, sub_b, sub_c)
             self.say(pub_b, back)
@@ -72,16 +86,15 @@ class Mesh(MeshCase):
 
     def test_many_in_order(self):
         """Each once, in order, byte for byte, to a subscriber on every router."""
-        count = 20000
-        subs = [self.subscriber("T@lab.a.x", router, "--count", str(count)) for router in (self.a, self.b, self.c)]
+        subs = [self.subscriber("T@lab.a.x", router) for router in (self.a, self.b, self.c)]
         pub = self.publisher("T@lab.a.x", self.a)
-        self.say_to_all_first(pub, subs)
-        words = [f"word-{n}-{'x' * (n % 97)}" for n in range(count - 1)]
+        self.meet(pub, *subs)
+        words = [f"word-{n}-{'x' * (n % 97)}" for n in range(20000)]
         pub.process.stdin.write("\n".join(words) + "\n")
         self.hang_up(pub)
         for sub in subs:
-            sub.expect_exit(0, timeout=60)
-            got = [line[line.index("word-"):] for line in sub.lines if "word-" in line]
+            sub.wait_line("^word-19999-", timeout=60)
+            got = [line for line in sub.lines if line.startswith("word-")]
             self.assertEqual(len(got), len(words))
             self.assertEqual(got, words)
 
@@ -89,7 +102,7 @@ class Mesh(MeshCase):
         """Its leaves are back, and so are its links, without anybody's help."""
         sub_a, sub_b = self.subscriber("T@lab.a.x", self.a), self.subscriber("T@lab.a.x", self.b)
         pub = self.publisher("T@lab.a.x", self.a)
-        self.say(pub, sub_a, sub_b)
+        self.meet(pub, sub_a, sub_b)
         for way in ("kill -9", "SIGTERM"):
             if way == "SIGTERM":
                 self.a.proc.terminate()
@@ -98,24 +111,14 @@ class Mesh(MeshCase):
             marks = [router.proc.mark() for router in (self.b, self.c)]
             self.a.start()
             started = time.monotonic()
-            self.talk_until_back(pub, sub_a)
+            self.meet(pub, sub_a, deadline=BACK_DEADLINE)
             leaves = time.monotonic() - started
-            self.talk_until_back(pub, sub_b)
+            self.meet(pub, sub_b, deadline=BACK_DEADLINE)
             mesh = time.monotonic() - started
             for router, mark in zip((self.b, self.c), marks):
                 router.wait_peer("lab.a", since=mark)
             print(f"after {way}: leaves back in {leaves:.2f} s, the mesh in {mesh:.2f} s", flush=True)
         self.hang_up(pub)
-
-    def talk_until_back(self, pub, sub):
-        """What is said while nobody is linked goes to nobody: say it again until it arrives."""
-        deadline = time.monotonic() + BACK_DEADLINE
-        while True:
-            try:
-                return self.say(pub, sub, timeout=0.1)
-            except AssertionError:
-                if time.monotonic() > deadline:
-                    raise
 
 
 class Books(MeshCase):
