@@ -1,0 +1,145 @@
+#include "units.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#define MILLION UINT64_C(1000000)
+
+/* The number at the start of *text, in millionths, at most `max` whole. Moves *text behind it.
+ * strtod is not used: it takes signs, exponents, hex, infinity and the locale's comma. */
+static bool take_number(const char **text, uint64_t max, uint64_t *ret_millionths)
+{
+    const char *p = *text;
+    uint64_t whole = 0, part = 0;
+    if (*p < '0' || *p > '9')
+        return false;
+    for (; *p >= '0' && *p <= '9'; p++) {
+        whole = whole * 10 + (uint64_t)(*p - '0');
+        if (whole > max)
+            return false;
+    }
+    if (*p == '.') {
+        uint64_t unit = MILLION / 10;
+        if (p[1] < '0' || p[1] > '9')
+            return false;
+        for (p++; *p >= '0' && *p <= '9'; p++, unit /= 10)
+            part += unit * (uint64_t)(*p - '0');
+    }
+    *text = p;
+    *ret_millionths = whole * MILLION + part;
+    return true;
+}
+
+bool duration_parse(const char *text, uint32_t bare_ms, uint32_t *ret_ms)
+{
+    static const struct {
+        const char *unit;
+        uint32_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+    uint64_t n;
+    uint32_t unit = bare_ms;
+    if (!take_number(&text, UINT32_MAX, &n))
+        return false;
+    if (*text) {
+        unit = 0;
+        for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+            if (strcmp(text, units[i].unit) == 0)
+                unit = units[i].ms;
+    }
+    if (!unit || n / MILLION > UINT32_MAX / unit)
+        return false;
+    uint64_t ms = n / MILLION * unit + n % MILLION * unit / MILLION;
+    if (ms > UINT32_MAX)
+        return false;
+    *ret_ms = (uint32_t)ms;
+    return true;
+}
+
+bool size_parse(const char *text, uint64_t *ret_bytes)
+{
+    static const struct {
+        const char *unit;
+        uint64_t bytes;
+    } units[] = {
+        {"", 1},         {"B", 1},         {"KB", 1000},       {"KiB", 1 << 10},
+        {"MB", 1000000}, {"MiB", 1 << 20}, {"GB", 1000000000}, {"GiB", 1 << 30},
+    };
+    uint64_t n;
+    if (!take_number(&text, UINT64_C(1) << 40, &n))
+        return false;
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (strcasecmp(text, units[i].unit) != 0)
+            continue;
+        if (n / MILLION > (UINT64_C(1) << 40) / units[i].bytes)
+            return false;
+        *ret_bytes = n / MILLION * units[i].bytes + n % MILLION * units[i].bytes / MILLION;
+        return true;
+    }
+    return false;
+}
+
+bool count_parse(const char *text, uint64_t min, uint64_t max, uint64_t *ret_count)
+{
+    uint64_t n = 0;
+    if (!*text)
+        return false;
+    for (; *text; text++) {
+        if (*text < '0' || *text > '9' || n > (UINT64_MAX - 9) / 10)
+            return false;
+        n = n * 10 + (uint64_t)(*text - '0');
+    }
+    if (n < min || n > max)
+        return false;
+    *ret_count = n;
+    return true;
+}
+
+bool decimal_parse(const char *text, uint64_t *ret_millionths)
+{
+    uint64_t n;
+    if (!take_number(&text, 1000000000, &n) || *text || n == 0)
+        return false;
+    *ret_millionths = n;
+    return true;
+}
+
+const char *duration_format(uint64_t ms, char buf[UNITS_TEXT])
+{
+    if (ms % 1000)
+        snprintf(buf, UNITS_TEXT, "%" PRIu64 "ms", ms);
+    else if (ms && ms % 3600000 == 0)
+        snprintf(buf, UNITS_TEXT, "%" PRIu64 "h", ms / 3600000);
+    else if (ms && ms % 60000 == 0)
+        snprintf(buf, UNITS_TEXT, "%" PRIu64 "m", ms / 60000);
+    else
+        snprintf(buf, UNITS_TEXT, "%" PRIu64 "s", ms / 1000);
+    return buf;
+}
+
+const char *size_format(uint64_t bytes, char buf[UNITS_TEXT])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB"};
+    size_t i = 0;
+    for (; bytes && bytes % 1024 == 0 && i < 3; i++)
+        bytes /= 1024;
+    snprintf(buf, UNITS_TEXT, "%" PRIu64 "%s", bytes, units[i]);
+    return buf;
+}
+
+const char *time_format(uint64_t ns, int digits, char buf[TIME_TEXT])
+{
+    time_t seconds = (time_t)(ns / 1000000000);
+    struct tm tm;
+    char date[24] = "", part[12] = "";
+    if (gmtime_r(&seconds, &tm))
+        strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
+    if (digits == 3)
+        snprintf(part, sizeof(part), ".%03u", (unsigned)(ns % 1000000000 / 1000000));
+    else if (digits == 9)
+        snprintf(part, sizeof(part), ".%09u", (unsigned)(ns % 1000000000));
+    snprintf(buf, TIME_TEXT, "%s%sZ", date, part);
+    return buf;
+}

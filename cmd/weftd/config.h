@@ -1,0 +1,64 @@
+/* What weftd is told: the file, with the command line on top. */
+#ifndef WEFTD_CONFIG_H
+#define WEFTD_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weft/weft.h>
+
+#include "../common/names.h"
+#include "problems.h"
+
+struct config_peer {
+    char *url;
+    weft_dial_options dial;
+};
+
+struct config {
+    char *self;          /* NULL: dial only */
+    char *advertise;     /* NULL: as self */
+    char *network;       /* NULL: any */
+    char *path;          /* NULL: empty, or that of self */
+    char *addrbook;      /* NULL: memory only */
+    struct names listen; /* besides self */
+    struct config_peer *peers;
+    size_t peer_count; /* at most NAMES_MAX */
+    bool allow_base;
+    uint64_t role; /* enum weft_role */
+    uint64_t log;  /* enum weft_log_level */
+    uint32_t linger_ms;
+    uint64_t max_frame, max_peers, max_routes, outbox;
+};
+
+/* Fill with the defaults of the library. */
+void config_init(struct config *config);
+void config_fini(struct config *config);
+
+/* Read a YAML file over what is there. Everything wrong with it is added to `problems`, whose
+ * `file` is set to `file`; what was right is taken all the same. */
+void config_read(struct config *config, const char *file, struct problems *problems);
+
+/* As a line of the file would: for the command line. The URL is checked; the message names
+ * `option`. -l replaces self at the first use (*listens counts them) and adds to listen at the
+ * others. */
+void config_add_listen(struct config *config, const char *url, size_t *listens,
+                       struct problems *problems);
+void config_add_peer(struct config *config, const char *url, struct problems *problems);
+
+/* Take "error", "warn", "info" or "debug". False: it is none of them. */
+bool config_set_log(struct config *config, const char *level);
+
+/* Find what no single line is to blame for: settings that contradict each other or that are
+ * missing. */
+void config_check(const struct config *config, struct problems *problems);
+
+/* The role with AUTO resolved by all peers. */
+enum weft_role config_role(const struct config *config);
+
+/* Say on stdout what a daemon with this configuration would do. Opens nothing. Adds to `problems`
+ * what can be seen to fail already. */
+void config_explain(const struct config *config, struct problems *problems);
+
+#endif
