@@ -37,8 +37,8 @@ struct stream_handler {
 };
 
 struct listener_handler {
-    /* A connection came; take it with stream_accept_start, or close it. user of the stream is still
-     * NULL. */
+    /* A connection came; take it with stream_accept_start, or close it (then no callback follows).
+     * user of the stream is still NULL. */
     void (*on_accept)(struct listener *l, struct stream *s, void *user);
     /* Accepting failed, e.g. WEFT_EMFILE; the listener goes on. */
     void (*on_error)(struct listener *l, int error, void *user);
@@ -51,7 +51,7 @@ bool transport_known(const char *scheme);
 /* Listen; ret_url gets the URL with the real port. Errors: WEFT_ENOTSUP (scheme), WEFT_EADDRINUSE,
  * WEFT_EADDRNOTAVAIL, WEFT_EACCESS, WEFT_ERESOLVE, WEFT_ENOTFOUND (unix: folder), WEFT_EMFILE,
  * WEFT_ENOMEM, WEFT_EIO. A unix socket file that nobody listens on is replaced; it is removed on
- * close. */
+ * close. A name is resolved on the spot, which may block. */
 int transport_listen(uv_loop_t *loop, const struct url *url, const struct listener_handler *handler,
                      void *user, struct listener **ret_listener, struct url *ret_url);
 void listener_close(struct listener *l);
@@ -70,8 +70,8 @@ int stream_read_start(struct stream *s);
 void stream_read_stop(struct stream *s);
 
 /* Write. Returns 1: all is written. 0: not all; the bytes must stay where they are until
- * on_written. Only one write may be under way. Errors: WEFT_ELOST, WEFT_ENOMEM; on_end does not
- * follow by itself. */
+ * on_written; the array `bufs` need not. Only one write may be under way. Errors: WEFT_ELOST,
+ * WEFT_ENOMEM; on_end does not follow by itself, and the stream can only be closed. */
 int stream_write(struct stream *s, const uv_buf_t *bufs, unsigned count);
 
 /* Bytes the kernel has taken and not yet sent off (not: acknowledged); 0 where that is not known.
@@ -85,8 +85,8 @@ const char *stream_remote_host(const struct stream *s);
 /* Does the connection stay on this host? True for unix, inproc, loopback and our own addresses. */
 bool stream_is_local(const struct stream *s);
 
-/* Close; on_closed follows. Bytes written before are delivered as far as the other side still
- * reads. */
+/* Close; on_closed follows. Closing twice is harmless. Bytes written before are delivered as far as
+ * the other side still reads. */
 void stream_close(struct stream *s);
 
 /* ---- For transports ---- */

@@ -36,9 +36,9 @@ TEST(tcp, port_zero_becomes_real)
 
 TEST(tcp, every_address_is_listened_on)
 {
-    const char *hosts[] = {"tcp://0.0.0.0:0/t", "tcp://[::]:0/t"};
+    const char *hosts[] = {"tcp://0.0.0.0:0/t", "tcp://[::]:0/t", "tcp://:0/t"};
     for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
-        if (i && !fixture_supported("tcp6"))
+        if (i == 1 && !fixture_supported("tcp6"))
             continue;
         struct fixture f;
         fixture_init(&f, "tcp4");
@@ -234,6 +234,33 @@ TEST(unix_socket, only_our_own_file_is_removed)
     RUN_UNTIL(&f, f.listener_closed);
     CHECK_EQ(unlink(addr.sun_path), 0);
     CHECK_EQ(unlink(aside), 0);
+    fixture_fini(&f);
+}
+
+/* A full queue is no refusal: the dialler gets in once the listener has accepted others. */
+TEST(unix_socket, full_queue_is_waited_for)
+{
+    struct fixture f;
+    fixture_init(&f, "unix");
+    struct sockaddr_un addr;
+    socket_path(&f, &addr);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK_EQ(bind(fd, (const struct sockaddr *)&addr, sizeof(addr)), 0);
+    CHECK_EQ(listen(fd, 0), 0);
+    struct end *first = fixture_dial(&f, NULL), *second = fixture_dial(&f, NULL);
+    struct end *closed = fixture_dial(&f, NULL);
+    RUN_UNTIL(&f, first->opened);
+    fixture_idle(&f);
+    CHECK_EQ(second->opened, 0);
+    end_close(closed); /* while it waits */
+    RUN_UNTIL(&f, closed->closed);
+    int accepted = accept(fd, NULL, NULL);
+    CHECK(accepted >= 0);
+    RUN_UNTIL(&f, second->opened);
+    CHECK_EQ(second->open_error, 0);
+    close(accepted);
+    close(fd);
+    unlink(addr.sun_path);
     fixture_fini(&f);
 }
 
