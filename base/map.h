@@ -16,6 +16,15 @@
 #include "base/mem.h"
 #include "base/util.h"
 
+#include "base/hash.h"
+
+/* uthash's own default falls through its switch without saying so, which clang takes for a mistake.
+ */
+#define HASH_FUNCTION(key, len, hashv)                                                             \
+    do {                                                                                           \
+        uint64_t map_hash = hash64(HASH64_SEED, (key), (len));                                     \
+        (hashv) = (unsigned)(map_hash ^ map_hash >> 32);                                           \
+    } while (0)
 #define HASH_NONFATAL_OOM 1
 #define uthash_malloc(size) mem_alloc(size)
 #define uthash_free(ptr, size) mem_free(ptr)

@@ -174,6 +174,14 @@ static void on_wake(uv_async_t *async)
         read_some(s);
 }
 
+static void inproc_shutdown(struct stream *base)
+{
+    struct inproc_stream *s = from_base(base);
+    assert(!s->rest.bufs);
+    if (s->pipe)
+        pipe_finish(s->pipe, s->side);
+}
+
 static size_t inproc_unsent(struct stream *base)
 {
     return 0;
@@ -201,6 +209,7 @@ static const struct stream_ops ops = {
     .read_start = inproc_read_start,
     .read_stop = inproc_read_stop,
     .write = inproc_write,
+    .shutdown = inproc_shutdown,
     .unsent = inproc_unsent,
     .close = inproc_close,
 };

@@ -28,6 +28,7 @@ struct lane {
     uint8_t *data;    /* PIPE_CAPACITY bytes */
     size_t head, len; /* filled: len bytes from head on, wrapping */
     bool writer_waits;
+    bool finished; /* nothing more comes */
 };
 
 struct pipe {
@@ -122,7 +123,7 @@ ssize_t pipe_get(struct pipe *p, int side, void *data, size_t size)
     pthread_mutex_lock(&p->lock);
     size_t head = lane->head;
     size_t n = min_size(size, min_size(lane->len, PIPE_CAPACITY - head));
-    bool closed = p->closed[!side];
+    bool closed = p->closed[!side] || lane->finished;
     pthread_mutex_unlock(&p->lock);
     if (n == 0)
         return closed ? WEFT_ECLOSED : 0;
@@ -138,6 +139,14 @@ ssize_t pipe_get(struct pipe *p, int side, void *data, size_t size)
     }
     pthread_mutex_unlock(&p->lock);
     return (ssize_t)n;
+}
+
+void pipe_finish(struct pipe *p, int side)
+{
+    pthread_mutex_lock(&p->lock);
+    p->lanes[side].finished = true;
+    wake(p, !side);
+    pthread_mutex_unlock(&p->lock);
 }
 
 void pipe_close(struct pipe *p, int side)

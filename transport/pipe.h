@@ -30,8 +30,11 @@ void pipe_attach(struct pipe *p, int side, uv_async_t *wake);
 ssize_t pipe_put(struct pipe *p, int side, const void *data, size_t size);
 
 /* Hand out up to `size` bytes. Returns how many; 0: none, a wake-up follows. Errors: WEFT_ECLOSED
- * (none, and the other side has closed). */
+ * (none, and the other side has closed or finished). */
 ssize_t pipe_get(struct pipe *p, int side, void *data, size_t size);
+
+/* This side puts no more; it still gets. */
+void pipe_finish(struct pipe *p, int side);
 
 /* This side is done with the pipe. What it has put can still be got. The last to close frees it. */
 void pipe_close(struct pipe *p, int side);

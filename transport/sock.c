@@ -169,6 +169,14 @@ static void write_rest(struct sock_stream *s)
     s->base.handler->on_written(&s->base, error, s->base.user);
 }
 
+static void sock_shutdown(struct stream *base)
+{
+    struct sock_stream *s = from_base(base);
+    assert(!s->rest.bufs);
+    if (s->poll_state == SOCK_POLLED && !s->opening)
+        shutdown(s->fd, SHUT_WR);
+}
+
 static size_t sock_unsent(struct stream *base)
 {
     struct sock_stream *s = from_base(base);
@@ -355,6 +363,7 @@ static const struct stream_ops ops = {
     .read_start = sock_read_start,
     .read_stop = sock_read_stop,
     .write = sock_write,
+    .shutdown = sock_shutdown,
     .unsent = sock_unsent,
     .close = sock_close,
 };

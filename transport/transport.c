@@ -74,6 +74,12 @@ int stream_write(struct stream *s, const uv_buf_t *bufs, unsigned count)
     return s->closing ? WEFT_ELOST : s->ops->write(s, bufs, count);
 }
 
+void stream_shutdown(struct stream *s)
+{
+    if (!s->closing)
+        s->ops->shutdown(s);
+}
+
 size_t stream_unsent(struct stream *s)
 {
     return s->closing ? 0 : s->ops->unsent(s);

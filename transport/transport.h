@@ -74,6 +74,10 @@ void stream_read_stop(struct stream *s);
  * WEFT_ENOMEM; on_end does not follow by itself, and the stream can only be closed. */
 int stream_write(struct stream *s, const uv_buf_t *bufs, unsigned count);
 
+/* End our direction once what was written is out: the other side reads it all and then the end.
+ * Reading goes on. Not while a write is under way. */
+void stream_shutdown(struct stream *s);
+
 /* Bytes the kernel has taken and not yet sent off (not: acknowledged); 0 where that is not known.
  */
 size_t stream_unsent(struct stream *s);
@@ -103,6 +107,7 @@ struct stream_ops {
     int (*read_start)(struct stream *s);
     void (*read_stop)(struct stream *s);
     int (*write)(struct stream *s, const uv_buf_t *bufs, unsigned count);
+    void (*shutdown)(struct stream *s);
     size_t (*unsent)(struct stream *s);
     void (*close)(struct stream *s);
 };

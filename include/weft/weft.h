@@ -118,6 +118,15 @@ WEFT_API int weft_route_hash(const char *route, const char *prefix, char *buf, s
  * WEFT_EROUTE if either is malformed or `route` is a pattern. [any] */
 WEFT_API int weft_route_matches(const char *interest, const char *route);
 
+/* Check a peer URL (docs/protocol.md section 1). ret_where as in weft_route_check. [any]
+ * Errors: WEFT_EURL, WEFT_ENOTSUP (no transport for its scheme). */
+WEFT_API int weft_url_check(const char *url, size_t *ret_where);
+
+/* A sentence on what is wrong with a URL or route that does not parse, into buf, NUL-terminated.
+ * Returns its length. [any] */
+WEFT_API int weft_url_explain(const char *url, char *buf, size_t size);
+WEFT_API int weft_route_explain(const char *route, char *buf, size_t size);
+
 /* ---- Node ---------------------------------------------------------------------------------- */
 
 typedef struct weft_node weft_node;

@@ -1,0 +1,83 @@
+/* Alias tables: open addressing with linear probing, at most half full; a removed entry is closed
+ * by moving its successors back, so that a look-up never meets tombstones. Aliases are consecutive
+ * numbers of the sender, which a multiplicative hash spreads. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "node/node.h"
+
+static uint32_t home_of(const struct alias_table *t, uint32_t alias)
+{
+    return (alias * UINT32_C(2654435769)) & (t->cap - 1);
+}
+
+static struct alias_slot *find_slot(const struct alias_table *t, uint32_t alias)
+{
+    uint32_t i = home_of(t, alias);
+    while (t->slots[i].alias && t->slots[i].alias != alias)
+        i = (i + 1) & (t->cap - 1);
+    return &t->slots[i];
+}
+
+static int grow(struct alias_table *t)
+{
+    struct alias_table bigger = {.cap = t->cap ? t->cap * 2 : 16};
+    bigger.slots = mem_zalloc(bigger.cap * sizeof(*bigger.slots));
+    if (!bigger.slots)
+        return WEFT_ENOMEM;
+    for (uint32_t i = 0; i < t->cap; i++) {
+        if (t->slots[i].alias)
+            *find_slot(&bigger, t->slots[i].alias) = t->slots[i];
+    }
+    bigger.count = t->count;
+    mem_free(t->slots);
+    *t = bigger;
+    return 0;
+}
+
+int alias_put(struct alias_table *t, uint32_t alias, struct flow *flow)
+{
+    if (2 * (t->count + 1) > t->cap) {
+        int rc = grow(t);
+        if (rc < 0)
+            return rc;
+    }
+    struct alias_slot *slot = find_slot(t, alias);
+    t->count += slot->alias == 0;
+    *slot = (struct alias_slot){.alias = alias, .flow = flow};
+    return 0;
+}
+
+void alias_del(struct alias_table *t, uint32_t alias)
+{
+    if (t->cap == 0)
+        return;
+    uint32_t hole = (uint32_t)(find_slot(t, alias) - t->slots);
+    if (t->slots[hole].alias == 0)
+        return;
+    t->count--;
+    uint32_t mask = t->cap - 1;
+    for (uint32_t i = (hole + 1) & mask; t->slots[i].alias; i = (i + 1) & mask) {
+        uint32_t home = home_of(t, t->slots[i].alias);
+        /* Movable unless its home lies cyclically after the hole. */
+        if (((i - home) & mask) >= ((i - hole) & mask)) {
+            t->slots[hole] = t->slots[i];
+            hole = i;
+        }
+    }
+    t->slots[hole].alias = 0;
+}
+
+struct flow *alias_get(const struct alias_table *t, uint32_t alias)
+{
+    if (t->cap == 0 || alias == 0)
+        return NULL;
+    const struct alias_slot *slot = find_slot(t, alias);
+    return slot->alias ? slot->flow : NULL;
+}
+
+void alias_fini(struct alias_table *t)
+{
+    mem_free(t->slots);
+    *t = (struct alias_table){0};
+}

@@ -1,0 +1,433 @@
+/* Connections: bytes in, frames out of them, and the way a connection ends.
+ *
+ * The happy path of a read: libuv reads into the node's one large buffer, behind what was left of
+ * the last frame; frames are taken apart in place; messages go to deliver.c through the link's
+ * alias table, all else to the mesh; the rest of a frame that is not whole is kept in `partial`. A
+ * frame too large for the buffer is gathered in `partial` itself.
+ *
+ * When a target of a message has no room the connection pauses: what was read stays in `partial`,
+ * nothing more is read, and TCP tells the other side to wait. It goes on when there is room, or
+ * when the time that the target's policy allows is over; then the message is dropped for that
+ * target and counted.
+ *
+ * The end: the mesh gives the link up (conn_release); what is queued is written, our side is shut
+ * down, and the connection closes when the other side has closed too, or after the linger time.
+ * Closing at once would let unread bytes of the other side reset the connection and destroy the
+ * reason we gave. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "node/node.h"
+
+struct conn *conn_new(weft_node *node)
+{
+    struct conn *c = mem_zalloc(sizeof(*c));
+    if (!c)
+        return NULL;
+    c->node = node;
+    c->rx_max = FRAME_MAX_HANDSHAKE;
+    c->drain_deadline = c->retry_at = NEVER;
+    outbox_init(&c->out, node->options.outbox);
+    list_init(&c->flight);
+    list_init(&c->paused_node);
+    buf_init(&c->partial, FRAME_MAX_LIMIT + RX_BUFFER);
+    buf_init(&c->base_frame, FRAME_MAX_HANDSHAKE + BASE_FRAME_BYTES);
+    list_push(&node->conns, &c->list_node);
+    return c;
+}
+
+static void conn_free(struct conn *c)
+{
+    weft_node *node = c->node;
+    plane_lock(node);
+    outbox_done(node, &c->out, &c->flight, true);
+    outbox_clear(node, &c->out, false);
+    list_remove(&c->out.dirty_node);
+    plane_unlock(node);
+    if (c->by_id.hh.tbl)
+        map_del(&node->conns_by_id, &c->by_id);
+    list_remove(&c->list_node);
+    list_remove(&c->paused_node);
+    alias_fini(&c->aliases);
+    buf_fini(&c->partial);
+    buf_fini(&c->base_frame);
+    str_unref(c->name);
+    mem_free(c);
+}
+
+struct conn *conn_find(const weft_node *node, uint32_t id)
+{
+    struct map_node *found = map_get(&node->conns_by_id, &id, sizeof(id));
+    return found ? container_of(found, struct conn, by_id) : NULL;
+}
+
+static int bind_link(struct conn *c, struct mesh_link *link)
+{
+    c->id = link->id;
+    int rc = map_put(&c->node->conns_by_id, &c->by_id, &c->id, sizeof(c->id));
+    if (rc < 0) {
+        memset(&c->by_id, 0, sizeof(c->by_id));
+        return rc;
+    }
+    c->link = link;
+    link->user = c;
+    return 0;
+}
+
+/* A dial that fails at once is told like one that fails later: from the loop's next turn. */
+struct failed_dial {
+    struct command command;
+    struct mesh_link *link;
+    uint32_t id;
+    int error;
+};
+
+static void report_failed_dial(weft_node *node, struct command *command)
+{
+    struct failed_dial *f = container_of(command, struct failed_dial, command);
+    list_each (it, mesh_links(node->mesh)) {
+        struct mesh_link *l = list_entry(it, struct mesh_link, node);
+        if (l->id != f->id)
+            continue;
+        mesh_opened(node->mesh, l, f->error, NULL, false, node_now());
+        break;
+    }
+    mem_free(f);
+}
+
+/* Out of memory even for this: the mesh's own limit on the time of a dial ends it. */
+static void fail_dial(weft_node *node, struct mesh_link *link, int error)
+{
+    struct failed_dial *f = mem_alloc(sizeof(*f));
+    if (!f)
+        return;
+    *f = (struct failed_dial){.command.run = report_failed_dial, .id = link->id, .error = error};
+    plane_lock(node);
+    bool wake = node_post(node, &f->command);
+    plane_unlock(node);
+    if (wake)
+        node_wake(node);
+}
+
+void conn_dial(weft_node *node, struct mesh_link *link, const struct url *url)
+{
+    struct conn *c = conn_new(node);
+    int rc = c ? bind_link(c, link) : WEFT_ENOMEM;
+    if (rc == 0)
+        rc = transport_dial(node->loop, url, &conn_handler, c, &c->stream);
+    if (rc == 0) {
+        node->handles++;
+        return;
+    }
+    if (c) {
+        conn_free(c);
+        link->user = NULL;
+    }
+    fail_dial(node, link, rc);
+}
+
+void conn_accept(weft_node *node, struct stream *stream)
+{
+    struct conn *c = conn_new(node);
+    if (!c) {
+        stream_close(stream);
+        return;
+    }
+    node->handles++;
+    c->stream = stream;
+    c->connected = true;
+    stream_accept_start(stream, &conn_handler, c);
+    struct mesh_link *link =
+        mesh_accept(node->mesh, c, stream_remote_host(stream), stream_is_local(stream), node_now());
+    if (!link || bind_link(c, link) < 0) {
+        if (link)
+            mesh_ended(node->mesh, link, WEFT_ENOMEM, node_now());
+        else
+            conn_close(c);
+        return;
+    }
+    int rc = stream_read_start(stream);
+    if (rc < 0)
+        mesh_ended(node->mesh, link, rc, node_now());
+}
+
+/* ---- Frames ---- */
+
+static void refuse_frame(struct conn *c, int error, const char *text)
+{
+    mesh_malformed(c->node->mesh, c->link, error, text, node_now());
+}
+
+/* False: paused, the frame stays. */
+static bool take_message(struct conn *c, struct flow *flow, const struct incoming *in)
+{
+    weft_node *node = c->node;
+    if (!flow) {
+        plane_lock(node);
+        outbox_drop(node, &c->out, NULL, WEFT_DROP_CLOSED);
+        plane_unlock(node);
+        return true;
+    }
+    bool expired = c->pause_until && c->pause_until <= node_now().mono_ns;
+    if (deliver(node, c, flow, in, !expired)) {
+        c->pause_until = 0;
+        c->messages_in++;
+        return true;
+    }
+    c->paused = true;
+    list_push(&node->paused, &c->paused_node);
+    stream_read_stop(c->stream);
+    return false;
+}
+
+static bool take_compact(struct conn *c, const struct frame *f)
+{
+    if (!c->up || !c->compact) {
+        refuse_frame(c, WEFT_EPROTO, "a compact frame came that was not agreed on");
+        return true;
+    }
+    if (f->alias != c->last_alias || !c->last_flow) {
+        c->last_alias = f->alias;
+        c->last_flow = alias_get(&c->aliases, f->alias);
+    }
+    struct incoming in = {
+        .data = f->body, .size = f->body_size, .time = f->timestamp, .type = MSG_MESSAGE};
+    return take_message(c, c->last_flow, &in);
+}
+
+static bool take_standard(struct conn *c, const struct frame *f)
+{
+    struct header h;
+    if (header_decode(f->header, f->header_size, &h) < 0) {
+        refuse_frame(c, WEFT_EMALFORMED, "the header of a frame does not parse");
+        return true;
+    }
+    if (h.type != MSG_MESSAGE && h.type < MSG_USER) {
+        mesh_frame(c->node->mesh, c->link, f, &h, node_now());
+        flow_rebuild_changed(c->node); /* messages of a new intent may follow in the same read */
+        return true;
+    }
+    if (!c->up) {
+        refuse_frame(c, WEFT_EPROTO, "a message came before the handshake was done");
+        return true;
+    }
+    struct router_intent *intent = router_find_intent_by_route(mesh_router(c->node->mesh), c->id,
+                                                               h.route ? h.route : "", h.route_len);
+    struct incoming in = {
+        .data = f->body, .size = f->body_size, .time = h.timestamp, .type = h.type};
+    return take_message(c, intent ? intent->user : NULL, &in);
+}
+
+static const char *scan_error(int error)
+{
+    return error == WEFT_ETOOBIG
+               ? "a frame is larger than the limit, or its header than 2,048 bytes"
+               : "what came is no frame: wrong magic, or lengths that do not add up";
+}
+
+/* Returns how many bytes were used. */
+static size_t parse(struct conn *c, const uint8_t *data, size_t len)
+{
+    size_t used = 0;
+    while (c->state == CONN_OPEN && !c->paused) {
+        struct frame frame;
+        int rc = frame_scan(data + used, len - used, c->rx_max, &frame);
+        if (rc < 0) {
+            refuse_frame(c, rc, scan_error(rc));
+            break;
+        }
+        if (rc == 0)
+            break;
+        if (!(frame.compact ? take_compact(c, &frame) : take_standard(c, &frame)))
+            break;
+        used += frame.size;
+    }
+    return used;
+}
+
+/* ---- Reading ---- */
+
+static size_t missing_bytes(const struct conn *c)
+{
+    struct frame frame;
+    if (frame_scan(c->partial.data, c->partial.len, c->rx_max, &frame) == 0 && frame.size)
+        return frame.size - c->partial.len;
+    return 1;
+}
+
+static void on_alloc(struct stream *s, uv_buf_t *ret_buf, void *user)
+{
+    struct conn *c = user;
+    weft_node *node = c->node;
+    size_t kept = c->state == CONN_OPEN ? c->partial.len : 0;
+    size_t missing = kept ? missing_bytes(c) : 1;
+    if (kept + missing > RX_BUFFER) {
+        uint8_t *to = buf_reserve(&c->partial, missing);
+        if (to) {
+            c->in_shared = false;
+            *ret_buf = uv_buf_init((char *)to, (unsigned)missing);
+            return;
+        }
+        node_enter(node);
+        mesh_ended(node->mesh, c->link, WEFT_ENOMEM, node_now());
+        node_leave(node);
+        kept = 0;
+    }
+    if (kept)
+        memcpy(node->rx, c->partial.data, kept);
+    c->in_shared = true;
+    *ret_buf = uv_buf_init((char *)node->rx + kept, (unsigned)(RX_BUFFER - kept));
+}
+
+/* Keep what was not used of [data, data + len). */
+static void keep_rest(struct conn *c, const uint8_t *data, size_t len)
+{
+    buf_reset(&c->partial);
+    if (len == 0) {
+        buf_fini(&c->partial); /* an idle link holds no memory */
+    } else if (!buf_put(&c->partial, data, len)) {
+        mesh_ended(c->node->mesh, c->link, WEFT_ENOMEM, node_now());
+    }
+}
+
+static void on_read(struct stream *s, size_t size, void *user)
+{
+    struct conn *c = user;
+    weft_node *node = c->node;
+    if (c->state != CONN_OPEN)
+        return;
+    node_enter(node);
+    node->bytes_in += size;
+    c->bytes_in += size;
+    mesh_received(c->link, node_now().mono_ns);
+    if (c->in_shared) {
+        size_t len = c->partial.len + size;
+        size_t used = parse(c, node->rx, len);
+        if (c->state == CONN_OPEN)
+            keep_rest(c, node->rx + used, len - used);
+    } else {
+        c->partial.len += size;
+        size_t used = parse(c, c->partial.data, c->partial.len);
+        if (used == c->partial.len)
+            buf_fini(&c->partial);
+        else
+            buf_consume(&c->partial, used);
+    }
+    node_leave(node);
+}
+
+void conn_resume(struct conn *c)
+{
+    c->paused = false;
+    list_remove(&c->paused_node);
+    size_t used = parse(c, c->partial.data, c->partial.len);
+    if (c->state != CONN_OPEN)
+        return;
+    if (used && used == c->partial.len)
+        buf_fini(&c->partial);
+    else
+        buf_consume(&c->partial, used);
+    if (c->paused)
+        return;
+    int rc = stream_read_start(c->stream);
+    if (rc < 0)
+        mesh_ended(c->node->mesh, c->link, rc, node_now());
+}
+
+/* ---- The end ---- */
+
+void conn_release(struct conn *c, bool drain)
+{
+    weft_node *node = c->node;
+    c->link = NULL;
+    c->up = false;
+    if (c->state != CONN_OPEN)
+        return;
+    c->state = CONN_DRAINING;
+    list_remove(&c->paused_node);
+    plane_lock(node);
+    c->out.open = false;
+    if (!drain)
+        outbox_clear(node, &c->out, true);
+    bool wake = node_mark_dirty(node, &c->out);
+    pthread_cond_broadcast(&node->room);
+    plane_unlock(node);
+    if (wake)
+        node_wake(node);
+    if (!c->stream) {
+        conn_free(c);
+        return;
+    }
+    if (!c->connected || c->ended) {
+        conn_close(c);
+        return;
+    }
+    if (c->paused)
+        stream_read_start(c->stream);
+    c->paused = false;
+    c->drain_deadline = node_now().mono_ns + node->options.linger_ms * NS_PER_MS;
+}
+
+void conn_close(struct conn *c)
+{
+    if (c->state == CONN_CLOSING)
+        return;
+    c->state = CONN_CLOSING;
+    c->drain_deadline = c->retry_at = NEVER;
+    stream_close(c->stream);
+}
+
+static void on_open(struct stream *s, int error, void *user)
+{
+    struct conn *c = user;
+    weft_node *node = c->node;
+    if (c->state != CONN_OPEN)
+        return;
+    node_enter(node);
+    c->connected = error == 0;
+    if (error == 0)
+        error = stream_read_start(s);
+    mesh_opened(node->mesh, c->link, error, stream_remote_host(s), stream_is_local(s), node_now());
+    node_leave(node);
+}
+
+static void on_end(struct stream *s, int error, void *user)
+{
+    struct conn *c = user;
+    weft_node *node = c->node;
+    node_enter(node);
+    c->ended = true;
+    if (c->state == CONN_OPEN)
+        mesh_ended(node->mesh, c->link, error, node_now());
+    else
+        conn_close(c);
+    node_leave(node);
+}
+
+static void on_written(struct stream *s, int error, void *user)
+{
+    struct conn *c = user;
+    node_enter(c->node);
+    conn_written(c, error);
+    node_leave(c->node);
+}
+
+static void on_closed(struct stream *s, void *user)
+{
+    struct conn *c = user;
+    weft_node *node = c->node;
+    node_enter(node);
+    conn_free(c);
+    node->handles--;
+    node_leave(node);
+    node_maybe_gone(node);
+}
+
+const struct stream_handler conn_handler = {
+    .on_open = on_open,
+    .on_alloc = on_alloc,
+    .on_read = on_read,
+    .on_written = on_written,
+    .on_end = on_end,
+    .on_closed = on_closed,
+};

@@ -1,0 +1,111 @@
+/* What the mesh asks of its owner: connections, outboxes, events. None of these calls back into the
+ * mesh. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "node/node.h"
+
+static void glue_dial(void *ctx, struct mesh_link *link, const struct url *url)
+{
+    conn_dial(ctx, link, url);
+}
+
+static int glue_send(void *ctx, struct mesh_link *link, const void *frames, size_t size,
+                     enum lane lane)
+{
+    weft_node *node = ctx;
+    struct conn *c = link->user;
+    if (!c)
+        return 0; /* it could not even be dialled; its end is on the way */
+    plane_lock(node);
+    int rc = outbox_put_control(node, &c->out, frames, size, lane);
+    bool wake = rc == 0 && node_mark_dirty(node, &c->out);
+    node->bytes_out += size;
+    plane_unlock(node);
+    if (wake)
+        node_wake(node);
+    return rc;
+}
+
+static void glue_up(void *ctx, struct mesh_link *link)
+{
+    weft_node *node = ctx;
+    struct conn *c = link->user;
+    c->up = true;
+    c->base = link->hs.base;
+    c->compact = (link->hs.features & FEATURE_COMPACT) != 0;
+    c->rx_max = node->options.max_frame;
+    str_unref(c->name);
+    c->name = str_new(link->hs.peer.text, strlen(link->hs.peer.text));
+    plane_lock(node);
+    c->out.open = true;
+    c->out.compact = c->compact;
+    c->out.peer_max = c->base ? BASE_FRAME_BYTES : link->hs.max_frame;
+    node->up_count++;
+    pthread_cond_broadcast(&node->changed);
+    plane_unlock(node);
+}
+
+static void glue_close(void *ctx, struct mesh_link *link, bool drain)
+{
+    weft_node *node = ctx;
+    struct conn *c = link->user;
+    if (!c)
+        return;
+    plane_lock(node);
+    node->up_count -= c->up;
+    pthread_cond_broadcast(&node->changed);
+    plane_unlock(node);
+    conn_release(c, drain);
+}
+
+static void glue_event(void *ctx, const weft_event *event)
+{
+    weft_node *node = ctx;
+    static const char *const names[] = {
+        [WEFT_EVENT_PEER_UP] = "peer up",
+        [WEFT_EVENT_PEER_DOWN] = "peer down",
+        [WEFT_EVENT_REFUSED] = "refused",
+        [WEFT_EVENT_DIAL_FAILED] = "dial failed",
+        [WEFT_EVENT_ROUTE_REFUSED] = "route refused",
+        [WEFT_EVENT_WARNING] = "warning",
+    };
+    enum weft_log_level level = WEFT_LOG_INFO;
+    if (event->type == WEFT_EVENT_DIAL_FAILED)
+        level = WEFT_LOG_DEBUG;
+    else if (event->error || event->type == WEFT_EVENT_WARNING)
+        level = WEFT_LOG_WARN;
+    node_log(node, level, "%s: %s%s%s", names[event->type], event->peer ? event->peer : "this node",
+             event->text ? ": " : "", event->text ? event->text : "");
+    node_event(node, event);
+}
+
+static void glue_matched(void *ctx, void *interest, bool matched)
+{
+    weft_node *node = ctx;
+    weft_interest *i = interest;
+    if (list_empty(&i->match_node))
+        list_push(&node->matched, &i->match_node);
+}
+
+static void glue_answer(void *ctx, uint64_t token, int error, uint64_t rtt_ns,
+                        const struct book_record *records, size_t count)
+{
+    node_answer(ctx, token, error, rtt_ns, records, count);
+}
+
+static void glue_log(void *ctx, enum weft_log_level level, const char *text)
+{
+    node_log(ctx, level, "%s", text);
+}
+
+const struct mesh_ops node_mesh_ops = {
+    .dial = glue_dial,
+    .send = glue_send,
+    .up = glue_up,
+    .close = glue_close,
+    .event = glue_event,
+    .matched = glue_matched,
+    .answer = glue_answer,
+    .log = glue_log,
+};

@@ -1,0 +1,471 @@
+/* The loop's turns, and how other threads reach it.
+ *
+ * Every entry from libuv is bracketed by node_enter and node_leave. The outermost node_leave
+ * settles: commands that were posted run, fan-outs that changed are rebuilt, callbacks that are due
+ * are called, and what was queued is written. Callbacks therefore run when no table is being walked
+ * but the one that called them, and whatever they open or close takes effect afterwards: that is
+ * why every call is allowed in them.
+ *
+ * Other threads post commands and wake the loop with one uv_async_send for however many there are.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "node/node.h"
+
+#define SETTLE_ROUNDS 16 /* then the loop gets its turn, and settling goes on after it */
+
+/* ---- Clocks and waiting ---- */
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec ts;
+    clock_gettime(clock, &ts);
+    return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t wall_ns(void)
+{
+    return clock_ns(CLOCK_REALTIME);
+}
+
+struct moment node_now(void)
+{
+    return (struct moment){.mono_ns = clock_ns(CLOCK_MONOTONIC), .wall_ns = wall_ns()};
+}
+
+bool on_loop(const weft_node *node)
+{
+    uv_thread_t self = uv_thread_self();
+    return uv_thread_equal(&self, &node->loop_thread) != 0;
+}
+
+uint64_t deadline_after(int timeout_ms)
+{
+    return timeout_ms < 0 ? NEVER : clock_ns(CLOCK_MONOTONIC) + (uint64_t)timeout_ms * NS_PER_MS;
+}
+
+void cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+bool cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t deadline)
+{
+    if (deadline == NEVER)
+        return pthread_cond_wait(cond, mutex) == 0;
+    struct timespec ts = {.tv_sec = (time_t)(deadline / NS_PER_SEC),
+                          .tv_nsec = (long)(deadline % NS_PER_SEC)};
+    return pthread_cond_timedwait(cond, mutex, &ts) != ETIMEDOUT;
+}
+
+bool node_wait(weft_node *node, pthread_cond_t *cond, uint64_t deadline)
+{
+    bool for_room = cond == &node->room;
+    node->room_waiters += for_room;
+    bool in_time = cond_wait_until(cond, &node->plane, deadline);
+    node->room_waiters -= for_room;
+    return in_time;
+}
+
+/* ---- Commands ---- */
+
+/* On the loop's own thread, below an entry, node_leave will see to it. */
+bool node_request_wake(weft_node *node)
+{
+    if (node->wake_sent || (on_loop(node) && node->depth))
+        return false;
+    node->wake_sent = true;
+    return true;
+}
+
+void node_wake(weft_node *node)
+{
+    uv_async_send(&node->wake);
+}
+
+bool node_post(weft_node *node, struct command *command)
+{
+    list_push(&node->commands, &command->node);
+    return node_request_wake(node);
+}
+
+bool node_mark_dirty(weft_node *node, struct outbox *o)
+{
+    if (o->dirty)
+        return false;
+    o->dirty = true;
+    list_push(&node->dirty, &o->dirty_node);
+    return node_request_wake(node);
+}
+
+static bool run_commands(weft_node *node)
+{
+    bool any = false;
+    for (;;) {
+        plane_lock(node);
+        struct list *it = list_pop(&node->commands);
+        plane_unlock(node);
+        if (!it)
+            return any;
+        struct command *command = list_entry(it, struct command, node);
+        command->run(node, command);
+        any = true;
+    }
+}
+
+/* ---- Calls: commands whose caller waits ---- */
+
+struct call {
+    struct command command;
+    struct list waiting; /* node->calls_waiting; plane */
+    int (*fn)(weft_node *node, void *arg);
+    int (*begin)(weft_node *node, uint64_t token, void *arg);
+    void (*take)(void *arg, uint64_t rtt, const struct book_record *records, size_t count);
+    void *arg;
+    uint64_t token;
+    int rc;
+    bool begun, done;
+};
+
+/* plane held */
+static void finish_call(weft_node *node, struct call *call, int rc)
+{
+    call->rc = rc;
+    call->done = true;
+    list_remove(&call->waiting);
+    pthread_cond_broadcast(&node->changed);
+}
+
+static void run_call(weft_node *node, struct command *command)
+{
+    struct call *call = container_of(command, struct call, command);
+    int rc = call->fn(node, call->arg);
+    plane_lock(node);
+    finish_call(node, call, rc);
+    plane_unlock(node);
+}
+
+static int post_call(weft_node *node, struct call *call)
+{
+    list_init(&call->waiting);
+    plane_lock(node);
+    if (node->closed) {
+        plane_unlock(node);
+        return WEFT_ECLOSED;
+    }
+    if (call->begin) {
+        call->token = ++node->next_token;
+        list_push(&node->calls_waiting, &call->waiting);
+    }
+    bool wake = node_post(node, &call->command);
+    plane_unlock(node);
+    if (wake)
+        node_wake(node);
+    return 0;
+}
+
+int node_call(weft_node *node, int (*fn)(weft_node *node, void *arg), void *arg)
+{
+    if (on_loop(node))
+        return fn(node, arg);
+    struct call call = {.command.run = run_call, .fn = fn, .arg = arg};
+    int rc = post_call(node, &call);
+    if (rc < 0)
+        return rc;
+    plane_lock(node);
+    while (!call.done)
+        node_wait(node, &node->changed, NEVER);
+    plane_unlock(node);
+    return call.rc;
+}
+
+static void run_ask(weft_node *node, struct command *command)
+{
+    struct call *call = container_of(command, struct call, command);
+    int rc = call->begin(node, call->token, call->arg);
+    plane_lock(node);
+    if (rc < 0 && !call->done)
+        finish_call(node, call, rc);
+    call->begun = true; /* the caller may go from here on */
+    pthread_cond_broadcast(&node->changed);
+    plane_unlock(node);
+}
+
+int node_ask(weft_node *node, int timeout_ms,
+             int (*begin)(weft_node *node, uint64_t token, void *arg), void *arg,
+             void (*take)(void *arg, uint64_t rtt, const struct book_record *records, size_t count))
+{
+    if (on_loop(node))
+        return WEFT_ELOOP;
+    struct call call = {.command.run = run_ask, .begin = begin, .take = take, .arg = arg};
+    uint64_t deadline = deadline_after(timeout_ms);
+    int rc = post_call(node, &call);
+    if (rc < 0)
+        return rc;
+    plane_lock(node);
+    while (!call.begun)
+        node_wait(node, &node->changed, NEVER);
+    while (!call.done) {
+        if (!node_wait(node, &node->changed, deadline) && !call.done)
+            finish_call(node, &call, WEFT_ETIMEDOUT);
+    }
+    plane_unlock(node);
+    return call.rc;
+}
+
+void node_answer(weft_node *node, uint64_t token, int error, uint64_t rtt,
+                 const struct book_record *records, size_t count)
+{
+    plane_lock(node);
+    list_each_safe (it, &node->calls_waiting) {
+        struct call *call = list_entry(it, struct call, waiting);
+        if (call->token != token)
+            continue;
+        if (error == 0)
+            call->take(call->arg, rtt, records, count);
+        finish_call(node, call, error);
+    }
+    plane_unlock(node);
+}
+
+/* ---- Events ---- */
+
+static void free_event(struct owned_event *e)
+{
+    mem_free((char *)(uintptr_t)e->event.peer);
+    mem_free((char *)(uintptr_t)e->event.route);
+    mem_free((char *)(uintptr_t)e->event.text);
+    mem_free(e);
+}
+
+static bool copy_text(const char **to, const char *from)
+{
+    *to = from ? mem_strdup(from) : NULL;
+    return *to || !from;
+}
+
+static void queue_event(weft_node *node, const weft_event *event, enum weft_log_level level)
+{
+    struct owned_event *e = mem_zalloc(sizeof(*e));
+    if (!e)
+        return; /* out of memory: the program misses a notice, the state is as it is */
+    e->event = *event;
+    e->level = level;
+    e->event.peer = e->event.route = e->event.text = NULL;
+    if (copy_text(&e->event.peer, event->peer) && copy_text(&e->event.route, event->route) &&
+        copy_text(&e->event.text, event->text))
+        list_push(&node->events, &e->node);
+    else
+        free_event(e);
+}
+
+void node_event(weft_node *node, const weft_event *event)
+{
+    if (node->options.on_event)
+        queue_event(node, event, 0);
+}
+
+void node_log(weft_node *node, enum weft_log_level level, const char *format, ...)
+{
+    if (!node->options.on_log || level > node->options.log_level)
+        return;
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    queue_event(node, &(weft_event){.text = text}, level);
+}
+
+void node_dispatch_events(weft_node *node)
+{
+    struct list *it;
+    while ((it = list_pop(&node->events)) != NULL) {
+        struct owned_event *e = list_entry(it, struct owned_event, node);
+        if (e->event.type)
+            node->options.on_event(node, &e->event, node->options.user);
+        else
+            node->options.on_log(e->level, e->event.text, node->options.user);
+        free_event(e);
+    }
+}
+
+void node_drop_events(weft_node *node)
+{
+    struct list *it;
+    while ((it = list_pop(&node->events)) != NULL)
+        free_event(list_entry(it, struct owned_event, node));
+}
+
+/* ---- Turns ---- */
+
+void node_request_turn(weft_node *node)
+{
+    plane_lock(node);
+    bool wake = !node->wake_sent;
+    node->wake_sent = true;
+    plane_unlock(node);
+    if (wake)
+        node_wake(node);
+}
+
+static void resume_paused(weft_node *node, bool expired_only)
+{
+    uint64_t mono = node_now().mono_ns;
+    list_each_safe (it, &node->paused) {
+        struct conn *c = list_entry(it, struct conn, paused_node);
+        if (!expired_only || c->pause_until <= mono)
+            conn_resume(c);
+    }
+}
+
+static void flush_dirty(weft_node *node)
+{
+    struct list batch;
+    list_init(&batch);
+    plane_lock(node);
+    list_splice(&batch, &node->dirty);
+    plane_unlock(node);
+    for (;;) {
+        plane_lock(node);
+        struct list *it = list_pop(&batch);
+        if (it)
+            list_entry(it, struct outbox, dirty_node)->dirty = false;
+        plane_unlock(node);
+        if (!it)
+            return;
+        struct outbox *o = list_entry(it, struct outbox, dirty_node);
+        conn_flush(container_of(o, struct conn, out));
+    }
+}
+
+/* Does something wait that this turn should still do? */
+static bool has_work(weft_node *node)
+{
+    plane_lock(node);
+    bool work =
+        !list_empty(&node->commands) || !list_empty(&node->local_queue) || node->resume_wanted;
+    plane_unlock(node);
+    return work || !list_empty(&node->events) || !list_empty(&node->matches) ||
+           !list_empty(&node->matched);
+}
+
+static void settle_once(weft_node *node)
+{
+    plane_lock(node);
+    node->wake_sent = false;
+    bool resume = node->resume_wanted;
+    node->resume_wanted = false;
+    plane_unlock(node);
+    if (run_commands(node))
+        mesh_settle(node->mesh, node_now());
+    flow_rebuild_changed(node);
+    deliver_local(node);
+    if (resume)
+        resume_paused(node, false);
+    flow_rebuild_changed(node);
+    interest_settle_matches(node);
+    intent_tell(node);
+    node_dispatch_events(node);
+    flush_dirty(node);
+}
+
+void node_enter(weft_node *node)
+{
+    node->depth++;
+}
+
+void node_leave(weft_node *node)
+{
+    if (node->depth > 1 || node->closing_handles) {
+        node->depth--;
+        return;
+    }
+    int rounds = 0;
+    do {
+        settle_once(node);
+    } while (has_work(node) && ++rounds < SETTLE_ROUNDS);
+    node->depth--;
+    plane_lock(node);
+    bool more = rounds == SETTLE_ROUNDS || !list_empty(&node->dirty);
+    plane_unlock(node);
+    if (more)
+        node_request_turn(node);
+    node_rearm(node);
+    node_check_left(node);
+}
+
+/* ---- The one timer ---- */
+
+static uint64_t next_deadline(weft_node *node)
+{
+    uint64_t next = min_u64(mesh_deadline(node->mesh), node->save_at);
+    list_each (it, &node->conns) {
+        const struct conn *c = list_entry(it, struct conn, list_node);
+        next = min_u64(next, min_u64(c->drain_deadline, c->retry_at));
+    }
+    list_each (it, &node->paused)
+        next = min_u64(next, list_entry(it, struct conn, paused_node)->pause_until);
+    return node->rebuild_all ? min_u64(next, node_now().mono_ns + 100 * NS_PER_MS) : next;
+}
+
+static void tick_conn(weft_node *node, struct conn *c, uint64_t mono)
+{
+    if (c->drain_deadline <= mono) {
+        conn_close(c);
+    } else if (c->retry_at <= mono) {
+        plane_lock(node);
+        node_mark_dirty(node, &c->out);
+        plane_unlock(node);
+    }
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    weft_node *node = timer->data;
+    node_enter(node);
+    node->armed = NEVER;
+    struct moment now = node_now();
+    list_each (it, &node->paused) { /* we do not read; that is not its silence */
+        struct conn *c = list_entry(it, struct conn, paused_node);
+        mesh_received(c->link, now.mono_ns);
+    }
+    if (!node->leaving)
+        mesh_tick(node->mesh, now);
+    list_each_safe (it, &node->conns)
+        tick_conn(node, list_entry(it, struct conn, list_node), now.mono_ns);
+    resume_paused(node, true);
+    if (node->rebuild_all)
+        flow_rebuild_all(node);
+    if (node->save_at <= now.mono_ns) {
+        bookfile_save(node);
+        node->save_at = now.mono_ns + SAVE_NS;
+    }
+    node_leave(node);
+}
+
+void node_rearm(weft_node *node)
+{
+    if (node->closing_handles)
+        return;
+    uint64_t next = next_deadline(node);
+    if (next == node->armed)
+        return;
+    node->armed = next;
+    if (next == NEVER) {
+        uv_timer_stop(&node->timer);
+        return;
+    }
+    uint64_t mono = node_now().mono_ns;
+    uv_update_time(node->loop);
+    uv_timer_start(&node->timer, on_timer,
+                   next > mono ? (next - mono + NS_PER_MS - 1) / NS_PER_MS : 0, 0);
+}

@@ -1,0 +1,618 @@
+/* A node's life: opened on a loop of its own or attached to a caller's, and closed again.
+ *
+ * Opening listens before it returns, so that an address in use is an error of the call; dialling
+ * begins with the loop's first turn. Closing says goodbye to every peer, drains what is queued for
+ * up to the linger time, saves the address book, and frees the node when the last libuv handle is
+ * closed.
+ *
+ * The path of a failed opening is the path of a closing: handles that were made are closed by turns
+ * of the loop. On a caller's loop that happens after the call; nothing of the node is visible to
+ * the caller then. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "node/node.h"
+
+#define FEATURES                                                                                   \
+    (FEATURE_COMPACT | FEATURE_PATTERNS | FEATURE_DIGEST | FEATURE_GOODBYE | FEATURE_BOOK)
+#define TEXT_SIZE 1024
+
+const char *weft_version(void)
+{
+    return WEFT_VERSION;
+}
+
+/* ---- Freeing ---- */
+
+static void free_handles(weft_node *node)
+{
+    list_each_safe (it, &node->intents) {
+        weft_intent *i = list_entry(it, struct weft_intent, list_node);
+        flow_free(node, i->spare);
+        intent_free(i);
+    }
+    list_each_safe (it, &node->interests)
+        interest_free(list_entry(it, struct weft_interest, list_node));
+}
+
+static void free_flow(void *ctx, const struct router_info *info)
+{
+    if (info->intent && info->record->user)
+        flow_free(ctx, info->record->user);
+}
+
+static void node_free(weft_node *node)
+{
+    while (!list_empty(&node->local_queue))
+        local_item_free(node, list_entry(node->local_queue.next, struct local_item, node));
+    if (node->mesh)
+        router_each(mesh_router(node->mesh), free_flow, node);
+    mesh_free(node->mesh);
+    free_handles(node);
+    gather_close(node);
+    struct list *it;
+    while ((it = list_pop(&node->spare_chunks)) != NULL)
+        mem_free(list_entry(it, struct seg, node));
+    node_drop_events(node);
+    pthread_mutex_destroy(&node->plane);
+    pthread_cond_destroy(&node->changed);
+    pthread_cond_destroy(&node->room);
+    mem_free(node->network);
+    mem_free(node->addrbook_file);
+    mem_free(node->agent);
+    mem_free(node->url_text);
+    mem_free(node->rx);
+    mem_free(node);
+}
+
+/* ---- Closing ---- */
+
+/* The last handle of an attached node is closed: it is gone. An own loop just runs out of handles.
+ */
+void node_maybe_gone(weft_node *node)
+{
+    if (node->handles || !node->closing_handles || node->owns_loop)
+        return;
+    void (*done)(void *user) = node->on_detached;
+    void *user = node->detached_user;
+    node_free(node);
+    if (done)
+        done(user);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    weft_node *node = handle->data;
+    node->handles--;
+    node_maybe_gone(node);
+}
+
+void node_check_left(weft_node *node)
+{
+    if (!node->leaving || node->closing_handles || !list_empty(&node->conns) ||
+        !list_empty(&node->listeners) || node->depth)
+        return;
+    node->closing_handles = true;
+    uv_close((uv_handle_t *)&node->wake, on_handle_closed);
+    uv_close((uv_handle_t *)&node->timer, on_handle_closed);
+}
+
+static void begin_leave(weft_node *node)
+{
+    if (node->leaving)
+        return;
+    deliver_local(node);
+    node->leaving = true;
+    bookfile_save(node);
+    node->save_at = NEVER;
+    mesh_leave(node->mesh, node_now());
+    list_each (it, &node->listeners)
+        listener_close(list_entry(it, struct node_listener, node)->listener);
+}
+
+static void run_leave(weft_node *node, struct command *command)
+{
+    begin_leave(node);
+}
+
+/* No more calls from outside; whoever waits returns. */
+static void stop_calls(weft_node *node)
+{
+    plane_lock(node);
+    node->closed = true;
+    node->leave_cmd.run = run_leave;
+    list_push(&node->commands, &node->leave_cmd.node);
+    node->wake_sent = true;
+    pthread_cond_broadcast(&node->changed);
+    pthread_cond_broadcast(&node->room);
+    plane_unlock(node);
+    node_wake(node);
+}
+
+int weft_node_close(weft_node *node)
+{
+    if (!node)
+        return 0;
+    if (!node->owns_loop)
+        return WEFT_EINVAL; /* an attached node is detached */
+    if (on_loop(node))
+        return WEFT_ELOOP;
+    stop_calls(node);
+    uv_thread_join(&node->thread);
+    uv_loop_close(&node->own_loop);
+    node_free(node);
+    return 0;
+}
+
+void weft_node_detach(weft_node *node, void (*on_done)(void *user), void *user)
+{
+    if (!node)
+        return;
+    node->on_detached = on_done;
+    node->detached_user = user;
+    stop_calls(node);
+}
+
+/* ---- Opening ---- */
+
+static void on_wake(uv_async_t *async)
+{
+    weft_node *node = async->data;
+    node_enter(node);
+    node_leave(node);
+}
+
+static int init_handles(weft_node *node)
+{
+    int rc = uv_async_init(node->loop, &node->wake, on_wake);
+    if (rc < 0)
+        return transport_error(rc);
+    rc = uv_timer_init(node->loop, &node->timer);
+    node->wake.data = node->timer.data = node;
+    node->handles = 2;
+    return rc < 0 ? transport_error(rc) : 0;
+}
+
+static void on_accept(struct listener *l, struct stream *s, void *user)
+{
+    struct node_listener *nl = user;
+    weft_node *node = nl->owner;
+    if (node->leaving) {
+        stream_close(s);
+        return;
+    }
+    node_enter(node);
+    conn_accept(node, s);
+    node_leave(node);
+}
+
+static void on_accept_error(struct listener *l, int error, void *user)
+{
+    struct node_listener *nl = user;
+    node_enter(nl->owner);
+    node_log(nl->owner, WEFT_LOG_WARN, "a connection could not be accepted: %s",
+             weft_strerror(error));
+    node_leave(nl->owner);
+}
+
+static void on_listener_closed(struct listener *l, void *user)
+{
+    struct node_listener *nl = user;
+    weft_node *node = nl->owner;
+    list_remove(&nl->node);
+    mem_free(nl);
+    node->handles--;
+    node_enter(node);
+    node_leave(node);
+    node_maybe_gone(node);
+}
+
+static const struct listener_handler listener_handler = {
+    .on_accept = on_accept,
+    .on_error = on_accept_error,
+    .on_closed = on_listener_closed,
+};
+
+static const char *listen_remedy(int error)
+{
+    switch (error) {
+    case WEFT_EADDRINUSE:
+        return "; another program listens there: stop it or choose another port";
+    case WEFT_EADDRNOTAVAIL:
+        return "; no interface of this host has that address: check it, or use 0.0.0.0";
+    case WEFT_EACCESS:
+        return "; this user may not listen there: use a port over 1023 or another folder";
+    case WEFT_ENOTFOUND:
+        return "; the folder does not exist: create it";
+    case WEFT_ERESOLVE:
+        return "; use an address instead of the name, or mend the name service";
+    default:
+        return "";
+    }
+}
+
+static int listen_on(weft_node *node, const struct url *url, struct url *ret_url, char *text)
+{
+    struct node_listener *nl = mem_alloc(sizeof(*nl));
+    if (!nl)
+        return WEFT_ENOMEM;
+    nl->owner = node;
+    int rc = transport_listen(node->loop, url, &listener_handler, nl, &nl->listener, ret_url);
+    if (rc < 0) {
+        snprintf(text, TEXT_SIZE, "cannot listen on %s: %s%s", url->text, weft_strerror(rc),
+                 listen_remedy(rc));
+        mem_free(nl);
+        return rc;
+    }
+    list_push(&node->listeners, &nl->node);
+    node->handles++;
+    return 0;
+}
+
+static int listen_all(weft_node *node, const weft_options *o, char *text)
+{
+    struct url bound = node->self;
+    bool self_listens = node->role == ROLE_PEER && o->self;
+    int rc = self_listens ? listen_on(node, &node->self, &bound, text) : 0;
+    for (size_t i = 0; rc == 0 && node->role == ROLE_PEER && o->listen && o->listen[i]; i++) {
+        struct url url, real;
+        rc = url_parse(o->listen[i], strlen(o->listen[i]), &url, NULL);
+        if (rc == 0)
+            rc = listen_on(node, &url, &real, text);
+        if (rc == 0 && i == 0 && !self_listens)
+            bound = real;
+    }
+    if (rc < 0)
+        return rc;
+    node->self = bound;
+    node->url_text = mem_strdup(bound.text);
+    if (!node->url_text)
+        return WEFT_ENOMEM;
+    if (o->advertise)
+        rc = url_parse(o->advertise, strlen(o->advertise), &bound, NULL);
+    return rc < 0 ? rc : mesh_set_self(node->mesh, &bound);
+}
+
+static int random_bytes(void *out, size_t size)
+{
+    int rc = uv_random(NULL, NULL, out, size, 0, NULL);
+    return rc < 0 ? WEFT_EIO : 0;
+}
+
+static int copy_strings(weft_node *node, const weft_options *o)
+{
+    node->network = o->network ? mem_strdup(o->network) : NULL;
+    node->addrbook_file = o->addrbook ? mem_strdup(o->addrbook) : NULL;
+    node->agent = mem_strdup(o->agent ? o->agent : "weft/" WEFT_VERSION);
+    bool ok =
+        (node->network || !o->network) && (node->addrbook_file || !o->addrbook) && node->agent;
+    node->options.self = node->options.advertise = node->options.network = NULL;
+    node->options.addrbook = node->options.agent = node->options.path = NULL;
+    node->options.listen = node->options.peers = NULL;
+    return ok ? 0 : WEFT_ENOMEM;
+}
+
+static int make_mesh(weft_node *node, const weft_options *o, const struct addrbook_file *file,
+                     bool found)
+{
+    struct mesh_config config = {
+        .self = node->self,
+        .advertised = o->advertise != NULL,
+        .network = node->network,
+        .agent = node->agent,
+        .allow_base = o->allow_base,
+        .role = node->role,
+        .max_frame = o->max_frame,
+        .max_peers = o->max_peers,
+        .max_routes = o->max_routes,
+        .features = FEATURES,
+    };
+    int rc = random_bytes(&config.incarnation, sizeof(config.incarnation));
+    if (rc == 0)
+        rc = random_bytes(&config.seed, sizeof(config.seed));
+    if (rc == 0)
+        rc = found ? 0 : random_bytes(config.node_id, sizeof(config.node_id));
+    if (rc < 0)
+        return rc;
+    if (found)
+        memcpy(config.node_id, file->node_id, sizeof(config.node_id));
+    memcpy(node->node_id, config.node_id, sizeof(node->node_id));
+    struct moment now = node_now();
+    rc = mesh_new(&config, &node_mesh_ops, node, now, &node->mesh);
+    if (rc == 0 && found)
+        rc = addrbook_merge(mesh_addrbook(node->mesh), file, now);
+    return rc;
+}
+
+/* A leaf's router is on its host: it is tried again every second at the latest. */
+#define LEAF_MAX_BACKOFF_NS (1 * NS_PER_SEC)
+#define LEAF_BACKOFF_NS (250 * NS_PER_MS)
+
+static int add_peers(weft_node *node, const weft_options *o, char *text)
+{
+    struct addrbook_policy policy = {.persistent = true};
+    if (node->role == ROLE_LEAF) {
+        policy.default_backoff_ns = LEAF_BACKOFF_NS;
+        policy.max_backoff_ns = LEAF_MAX_BACKOFF_NS;
+    }
+    for (size_t i = 0; o->peers && o->peers[i]; i++) {
+        int rc =
+            addrbook_add_configured(mesh_addrbook(node->mesh), o->peers[i], &policy, node_now());
+        if (rc == WEFT_ESELF) { /* a common list may name its reader */
+            node_log(node, WEFT_LOG_WARN, "peers: %s is this node itself and is left out",
+                     o->peers[i]);
+        } else if (rc < 0) {
+            snprintf(text, TEXT_SIZE, "peers: %s: %s", o->peers[i], weft_strerror(rc));
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static void init_lists(weft_node *node)
+{
+    struct list *lists[] = {&node->conns,        &node->listeners,   &node->paused,
+                            &node->matches,      &node->matched,     &node->events,
+                            &node->commands,     &node->dirty,       &node->intents,
+                            &node->interests,    &node->local_queue, &node->spare_chunks,
+                            &node->calls_waiting};
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        list_init(lists[i]);
+    pthread_mutex_init(&node->plane, NULL);
+    cond_init(&node->changed);
+    cond_init(&node->room);
+}
+
+static weft_node *node_alloc(const weft_options *o)
+{
+    weft_node *node = mem_zalloc(sizeof(*node));
+    if (!node)
+        return NULL;
+    node->options = *o;
+    init_lists(node);
+    node->started = node_now().mono_ns;
+    node->armed = NEVER;
+    node->loop_thread = uv_thread_self();
+    if (copy_strings(node, o) == 0 && gather_open(node) == 0)
+        node->rx = mem_alloc(RX_BUFFER);
+    if (!node->rx) {
+        node_free(node);
+        return NULL;
+    }
+    return node;
+}
+
+static int load_and_listen(weft_node *node, const weft_options *o, char *text)
+{
+    struct addrbook_file file = {0};
+    bool found;
+    int rc = bookfile_load(node, &file, &found);
+    if (rc < 0) {
+        snprintf(text, TEXT_SIZE, "address book %.900s: %s; make it readable, or name another file",
+                 o->addrbook, weft_strerror(rc));
+        return rc;
+    }
+    rc = make_mesh(node, o, &file, found);
+    addrbook_file_fini(&file);
+    if (rc == 0)
+        rc = listen_all(node, o, text);
+    if (rc == 0)
+        rc = add_peers(node, o, text);
+    node->save_at = node->addrbook_file ? node_now().mono_ns + SAVE_NS : NEVER;
+    return rc;
+}
+
+/* Build everything on node->loop. On failure the handles that were made are closing. */
+static int build(weft_node *node, const weft_options *o, char *text)
+{
+    int rc = init_handles(node);
+    if (rc < 0)
+        return rc;
+    rc = load_and_listen(node, o, text);
+    plane_lock(node);
+    node->wake_sent = true;
+    plane_unlock(node);
+    node_wake(node); /* the first turn dials */
+    return rc;
+}
+
+static int prepare(const weft_options *o, weft_node **ret_node, char *text)
+{
+    struct url self;
+    enum role role;
+    if (!o || !ret_node)
+        return WEFT_EINVAL;
+    int rc = options_check(o, &self, &role, text, TEXT_SIZE);
+    if (rc < 0)
+        return rc;
+    weft_node *node = node_alloc(o);
+    if (!node)
+        return WEFT_ENOMEM;
+    node->self = self;
+    node->role = role;
+    *ret_node = node;
+    return 0;
+}
+
+/* Undo a build that failed half-way. */
+static void unbuild(weft_node *node)
+{
+    if (!node->mesh) { /* only the two handles exist, or none */
+        node->leaving = true;
+        if (node->handles)
+            node_check_left(node);
+        return;
+    }
+    node->closed = true;
+    begin_leave(node);
+    node_check_left(node);
+}
+
+static void explain(char **ret_text, int rc, const char *text)
+{
+    if (ret_text)
+        *ret_text = mem_strdup(text[0] ? text : weft_strerror(rc));
+}
+
+int weft_node_attach(uv_loop_t *loop, const weft_options *options, weft_node **ret_node,
+                     char **ret_error_text)
+{
+    char text[TEXT_SIZE] = "";
+    weft_node *node;
+    int rc = loop ? prepare(options, &node, text) : WEFT_EINVAL;
+    if (rc < 0) {
+        explain(ret_error_text, rc, text);
+        return rc;
+    }
+    node->loop = loop;
+    rc = build(node, options, text);
+    if (rc < 0) {
+        explain(ret_error_text, rc, text);
+        if (node->handles)
+            unbuild(node);
+        else
+            node_free(node);
+        return rc;
+    }
+    *ret_node = node;
+    return 0;
+}
+
+static void run_thread(void *arg)
+{
+    weft_node *node = arg;
+    node->loop_thread = uv_thread_self();
+    uv_sem_post(&node->running);
+    uv_run(&node->own_loop, UV_RUN_DEFAULT);
+}
+
+static int start_thread(weft_node *node)
+{
+    if (uv_sem_init(&node->running, 0) < 0)
+        return WEFT_ENOMEM;
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &old); /* signals are for the program's own threads */
+    int rc = uv_thread_create(&node->thread, run_thread, node);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (rc == 0)
+        uv_sem_wait(&node->running);
+    uv_sem_destroy(&node->running);
+    return rc < 0 ? WEFT_ENOMEM : 0;
+}
+
+int weft_node_open_explain(const weft_options *options, weft_node **ret_node, char **ret_error_text)
+{
+    char text[TEXT_SIZE] = "";
+    weft_node *node;
+    int rc = prepare(options, &node, text);
+    if (rc < 0) {
+        explain(ret_error_text, rc, text);
+        return rc;
+    }
+    rc = uv_loop_init(&node->own_loop);
+    if (rc < 0) {
+        rc = transport_error(rc);
+        explain(ret_error_text, rc, text);
+        node_free(node);
+        return rc;
+    }
+    node->owns_loop = true;
+    node->loop = &node->own_loop;
+    rc = build(node, options, text);
+    if (rc == 0)
+        rc = start_thread(node);
+    if (rc < 0) {
+        explain(ret_error_text, rc, text);
+        if (node->handles)
+            unbuild(node);
+        uv_run(&node->own_loop, UV_RUN_DEFAULT);
+        uv_loop_close(&node->own_loop);
+        node_free(node);
+        return rc;
+    }
+    *ret_node = node;
+    return 0;
+}
+
+int weft_node_open(const weft_options *options, weft_node **ret_node)
+{
+    return weft_node_open_explain(options, ret_node, NULL);
+}
+
+/* ---- Small calls ---- */
+
+const char *weft_node_url(const weft_node *node)
+{
+    return node->url_text;
+}
+
+struct dialling {
+    const char *url;
+    struct addrbook_policy policy;
+};
+
+static int run_dial(weft_node *node, void *arg)
+{
+    const struct dialling *d = arg;
+    int rc = addrbook_add_configured(mesh_addrbook(node->mesh), d->url, &d->policy, node_now());
+    if (rc == 0 && node->depth == 0)
+        node_request_turn(node);
+    return rc;
+}
+
+int weft_node_dial(weft_node *node, const char *url, const weft_dial_options *options)
+{
+    weft_dial_options defaults;
+    weft_dial_options_init(&defaults);
+    if (!node || !url || (options && options->size != sizeof(*options)))
+        return WEFT_EINVAL;
+    const weft_dial_options *o = options ? options : &defaults;
+    int rc = weft_url_check(url, NULL);
+    if (rc < 0)
+        return rc;
+    struct dialling d = {
+        .url = url,
+        .policy =
+            {
+                .persistent = o->persistent,
+                .max_attempts = o->max_attempts,
+                .default_backoff_ns = o->backoff_ms * NS_PER_MS,
+                .max_backoff_ns = o->max_backoff_ms * NS_PER_MS,
+                .multiplier = o->multiplier,
+            },
+    };
+    return node_call(node, run_dial, &d);
+}
+
+static int run_forget(weft_node *node, void *arg)
+{
+    int rc = mesh_forget(node->mesh, arg, node_now());
+    if (node->depth == 0)
+        node_request_turn(node);
+    return rc;
+}
+
+int weft_node_forget(weft_node *node, const char *url)
+{
+    return node && url ? node_call(node, run_forget, (void *)(uintptr_t)url) : WEFT_EINVAL;
+}
+
+int weft_node_wait_peers(weft_node *node, unsigned count, int timeout_ms)
+{
+    if (on_loop(node))
+        return WEFT_ELOOP;
+    uint64_t deadline = deadline_after(timeout_ms);
+    int rc = 0;
+    plane_lock(node);
+    while (node->up_count < count && rc == 0) {
+        if (node->closed)
+            rc = WEFT_ECLOSED;
+        else if (!node_wait(node, &node->changed, deadline))
+            rc = WEFT_ETIMEDOUT;
+    }
+    plane_unlock(node);
+    return rc;
+}

@@ -1,0 +1,484 @@
+/* What the files of node/ share: the composition root's own structures.
+ *
+ * Three kinds of state, three rules:
+ *   loop    touched by the loop's thread alone, no lock: mesh, connections, alias tables, commands
+ * being run. plane   guarded by node->plane: fan-outs of local intents, outboxes, the local queue,
+ * posted commands, counters of what was sent. Held for short and never while calling user code.
+ *   queue   guarded by interest->lock: what waits for weft_recv. Taken after plane, never before.
+ *
+ *     weft_send ─ plane ─▶ flow (fan-out) ─▶ outbox of each peer ─ wake ─▶ loop: writer
+ *                                        └▶ interest queue, or local queue ─ wake ─▶ loop:
+ * callbacks read ─ loop ─▶ frames in place ─▶ alias table ─▶ flow ─▶ interests, outboxes of leaves
+ */
+#ifndef NODE_NODE_H
+#define NODE_NODE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <uv.h>
+
+#include <weft/uv.h>
+#include <weft/weft.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "base/str.h"
+#include "mesh/mesh.h"
+#include "transport/transport.h"
+
+#define RX_BUFFER (256u << 10) /* one a node: where all links read to */
+#define CHUNK_SIZE (64u << 10) /* messages gathered for one write */
+#define CHUNKS_SPARE 32u       /* kept for reuse */
+#define COPY_MAX (16u << 10)   /* a larger message is referenced, not copied */
+#define WRITE_BYTES (1u << 20) /* taken from an outbox for one write */
+#define WRITE_BUFS 64u
+#define RELAY_BLOCK_MS 1000u /* a relay waits so long for room at a leaf, then drops */
+#define SAVE_NS (120 * NS_PER_SEC)
+#define FRAME_OVERHEAD (16u + FRAME_HEADER_MAX)
+#define BASE_FRAME_BYTES 60000u
+#define BASE_INTENT_PAUSE_NS (1500 * NS_PER_US)
+#define BASE_RETRY_NS NS_PER_MS
+
+/* ---- Messages (msg.c) ---- */
+
+struct weft_msg {
+    atomic_uint refs;
+    bool transient; /* lies in a read buffer, valid during a callback: weft_msg_ref copies */
+    uint8_t *data;
+    size_t size;
+    uint64_t time;
+    struct str *route, *sender; /* references held, unless transient */
+    struct weft_msg *parent;    /* whose bytes these are, or NULL */
+};
+
+weft_msg *msg_copy(const void *data, size_t size, struct str *route, struct str *sender,
+                   uint64_t time);
+/* The same bytes under another route and time. */
+weft_msg *msg_wrap(weft_msg *parent, struct str *route, struct str *sender, uint64_t time);
+
+/* ---- Outbox (outbox.c): what waits to be written to one peer. plane ---- */
+
+enum seg_kind { SEG_CHUNK, SEG_MESSAGE, SEG_CONTROL };
+
+/* A piece of an outbox: a chunk of small compact frames; one message (head here, payload here or in
+ * msg); or control frames. */
+struct seg {
+    struct list node;
+    enum seg_kind kind;
+    uint32_t alias;  /* MESSAGE: of the flow, for counting a drop */
+    weft_msg *msg;   /* MESSAGE: payload, or NULL where it is in data */
+    size_t off, len; /* unsent bytes of data are [off, len) */
+    size_t cap;
+    uint8_t data[];
+};
+
+/* KEEP_LAST: the newest message of one flow, not yet turned into a frame. */
+struct slot {
+    struct list node;
+    struct flow *flow;
+    struct str *route;
+    weft_msg *msg;
+    uint64_t time;
+};
+
+struct outbox {
+    struct list control, ordered; /* of struct seg: the two lanes */
+    struct list slots;            /* of struct slot */
+    size_t queued;                /* bytes of messages waiting or in flight */
+    size_t limit;
+    size_t peer_max; /* largest frame the peer takes */
+    bool open;       /* takes messages: the link is UP */
+    bool compact;    /* the peer knows aliases */
+    bool stuck;      /* a BLOCK ran out of time; no waiting until it has drained */
+    bool dirty;      /* on node->dirty */
+    struct list dirty_node;
+    uint64_t messages, bytes; /* queued in all */
+    uint64_t dropped[WEFT_DROP_REASONS];
+};
+
+void outbox_init(struct outbox *o, size_t limit);
+/* Drop everything; messages count as DROP_LINK. keep_control keeps control frames. */
+void outbox_clear(weft_node *node, struct outbox *o, bool keep_control);
+bool outbox_empty(const struct outbox *o);
+bool outbox_has_room(const struct outbox *o, size_t need);
+/* Bytes of the frame that would carry the message; 0 if the peer does not take one as large. */
+size_t outbox_frame_size(const struct outbox *o, const struct str *route, size_t size);
+int outbox_put_control(weft_node *node, struct outbox *o, const void *frames, size_t size,
+                       enum lane lane);
+
+/* One message on its way into outboxes and queues. */
+struct sending {
+    struct flow *flow;
+    const void *data;
+    size_t size;
+    weft_msg *msg; /* holds data and may be shared; NULL: data must be copied */
+    uint64_t time;
+    uint32_t type; /* MSG_MESSAGE, or a user type, which goes in a standard frame */
+};
+/* Queue a frame. Errors: WEFT_ENOMEM. */
+int outbox_put(weft_node *node, struct outbox *o, const struct sending *s, struct str *route);
+/* KEEP_LAST: replace what is in the flow's slot. Errors: WEFT_ENOMEM. */
+int outbox_put_last(weft_node *node, struct outbox *o, const struct sending *s, struct str *route);
+/* Drop the oldest messages until `need` bytes fit. */
+void outbox_make_room(weft_node *node, struct outbox *o, size_t need);
+void outbox_drop(weft_node *node, struct outbox *o, struct flow *flow, enum weft_drop reason);
+/* Forget the slot of a flow that dies. */
+void outbox_drop_slot(weft_node *node, struct outbox *o, const struct flow *flow);
+/* Turn slots into frames: all, or those of one flow. */
+void outbox_flush_slots(weft_node *node, struct outbox *o, const struct flow *only);
+/* Move up to `bytes` from the lanes to `flight`, control first. */
+void outbox_take(weft_node *node, struct outbox *o, struct list *flight, size_t bytes);
+/* Account and free what was written, or (lost) was not. */
+void outbox_done(weft_node *node, struct outbox *o, struct list *flight, bool lost);
+void seg_free(weft_node *node, struct seg *seg);
+size_t seg_bytes(const struct seg *seg);
+
+/* ---- Flows (flow.c): the data plane of one router intent ---- */
+
+struct target {
+    struct conn *conn; /* whose outbox */
+    struct str *route; /* as that peer spells it; reference held */
+};
+
+/* The fan-out is rebuilt by the loop when the router says it changed; `targets` and `locals` are
+ * read under plane where the flow is local (any thread sends), by the loop alone where it is
+ * remote. */
+struct flow {
+    struct router_intent *intent;
+    uint32_t alias; /* on links we send over */
+    bool local;
+    struct map_node by_alias;   /* node->flows; plane */
+    struct str *route, *sender; /* references held */
+    struct target *targets;
+    weft_interest **locals;
+    uint32_t n_targets, cap_targets, n_locals, cap_locals;
+    struct list handles;                 /* of weft_intent, local flows; loop */
+    bool was_matched;                    /* what handles were last told; loop */
+    struct list match_node;              /* on node->matches; loop */
+    uint64_t messages;                   /* plane, or loop where remote */
+    uint64_t dropped[WEFT_DROP_REASONS]; /* plane */
+};
+
+static inline bool flow_matched(const struct flow *f)
+{
+    return f->n_targets + f->n_locals > 0;
+}
+
+struct flow *flow_new(struct str *route, struct str *sender, bool local);
+void flow_free(weft_node *node, struct flow *f); /* NULL is ignored */
+/* The intent is registered: take its alias. Errors: WEFT_ENOMEM. */
+int flow_bind(weft_node *node, struct flow *f, struct router_intent *intent);
+/* Rebuild the fan-outs of all intents that changed, release those that died. loop */
+void flow_rebuild_changed(weft_node *node);
+void flow_rebuild_all(weft_node *node);
+int gather_open(weft_node *node);
+void gather_close(weft_node *node);
+
+/* ---- Aliases (aliases.c): number on the wire → flow, one table a link. loop ---- */
+
+struct alias_table {
+    struct alias_slot {
+        uint32_t alias; /* 0: free */
+        struct flow *flow;
+    } * slots;
+    uint32_t count, cap; /* cap is a power of two, or 0 */
+};
+int alias_put(struct alias_table *t, uint32_t alias, struct flow *flow); /* WEFT_ENOMEM */
+void alias_del(struct alias_table *t, uint32_t alias);
+struct flow *alias_get(const struct alias_table *t, uint32_t alias); /* NULL: unknown */
+void alias_fini(struct alias_table *t);
+
+/* ---- Connections (conn.c, writer.c) ---- */
+
+enum conn_state {
+    CONN_OPEN,     /* belongs to a mesh link (or will, while it connects) */
+    CONN_DRAINING, /* the link is gone: writes what is queued, reads nothing but the end */
+    CONN_CLOSING   /* waits for on_closed */
+};
+
+struct conn {
+    weft_node *node;
+    struct list list_node;  /* node->conns */
+    struct map_node by_id;  /* node->conns_by_id, once it has a link */
+    struct mesh_link *link; /* NULL once the link is gone */
+    struct stream *stream;
+    enum conn_state state;
+    bool connected, ended, up, base, compact;
+    uint32_t id; /* of the link */
+
+    struct outbox out; /* plane */
+
+    /* writing; loop */
+    struct list flight;
+    bool writing;
+    bool shut;             /* our side is shut down */
+    struct buf base_frame; /* base: the frame under way */
+    uint64_t drain_deadline;
+    uint64_t retry_at;   /* base: when to try the next frame; NEVER */
+    uint64_t hold_until; /* base: no message before */
+
+    /* reading; loop */
+    struct buf partial; /* bytes of a frame that is not whole, or all unread while paused */
+    bool in_shared;     /* on_alloc handed out the node's buffer, with `partial` at its front */
+    size_t rx_max;
+    struct alias_table aliases;
+    uint32_t last_alias; /* cache of the table */
+    struct flow *last_flow;
+    bool paused; /* some target has no room: nothing is read */
+    uint64_t pause_until;
+    struct list paused_node; /* node->paused */
+    struct str *name;        /* FQN: sender of its messages; set when UP */
+    uint64_t messages_in, bytes_in;
+};
+
+extern const struct stream_handler conn_handler;
+struct conn *conn_new(weft_node *node);
+struct conn *conn_find(const weft_node *node, uint32_t id); /* NULL: gone */
+void conn_dial(weft_node *node, struct mesh_link *link, const struct url *url);
+void conn_accept(weft_node *node, struct stream *stream);
+/* The link is over: drain and close. */
+void conn_release(struct conn *c, bool drain);
+void conn_close(struct conn *c);
+/* Parse what was read while paused, and read on. */
+void conn_resume(struct conn *c);
+void conn_flush(struct conn *c);
+/* Continue after on_written. */
+void conn_written(struct conn *c, int error);
+
+/* ---- Delivery (deliver.c) ---- */
+
+struct incoming {
+    const uint8_t *data;
+    size_t size;
+    uint64_t time;
+    uint32_t type; /* MSG_MESSAGE, or a user type */
+};
+/* Hand a message to a flow's targets. False: some target has no room and may get it; nothing was
+ * delivered, pause the link. loop */
+bool deliver(weft_node *node, struct conn *from, struct flow *flow, const struct incoming *in,
+             bool may_pause);
+/* Call an interest's callback. loop */
+void deliver_call(weft_node *node, weft_interest *interest, const weft_msg *msg);
+/* Run what other threads sent to callbacks of this node. loop */
+void deliver_local(weft_node *node);
+
+/* A message sent by any thread to callbacks of this node. */
+struct local_item {
+    struct list node;
+    struct flow *flow;
+    weft_msg *msg;
+};
+/* These three: plane. */
+bool local_has_room(const weft_node *node, size_t need);
+/* Queue by policy. Errors: WEFT_EDROPPED, counted. */
+int local_put(weft_node *node, struct flow *flow, weft_msg *msg, enum weft_policy policy);
+void local_item_free(weft_node *node, struct local_item *item);
+
+/* ---- Interests and intents ---- */
+
+struct command {
+    struct list node;
+    void (*run)(weft_node *node, struct command *command); /* loop */
+};
+
+struct weft_intent {
+    weft_node *node;
+    struct flow *flow;         /* plane; NULL until opened on the loop */
+    struct flow *spare;        /* becomes the flow if it is the route's first */
+    struct router_intent *rec; /* loop */
+    struct list flow_node;     /* flow->handles */
+    struct list list_node;     /* node->intents; plane */
+    struct command open_cmd, close_cmd;
+    weft_publish_options options;
+    struct str *route;
+    atomic_bool closed;
+    atomic_bool interested;
+    int error; /* it could not be opened; plane */
+};
+
+struct weft_interest {
+    weft_node *node;
+    struct router_interest *rec; /* loop */
+    struct list list_node;       /* node->interests; plane */
+    struct list match_node;      /* node->matched; loop */
+    struct command open_cmd, close_cmd;
+    weft_subscribe_options options;
+    struct str *route;
+    atomic_bool closed;
+    bool matched; /* plane */
+    bool told;    /* what on_match last said; loop */
+    int error;    /* plane */
+    uint64_t delivered;
+
+    pthread_mutex_t lock; /* queue */
+    pthread_cond_t arrived;
+    weft_msg **ring;
+    uint32_t ring_cap, ring_head, ring_count;
+    size_t ring_bytes;
+    uint32_t waiters;
+    int fd;
+    bool stuck;           /* BLOCK ran out of time */
+    atomic_bool blocking; /* a link or a sender waits for room */
+    atomic_uint_fast64_t dropped;
+};
+
+/* How long a message may wait for room in the interest's queue; 0: there is room, or it must not
+ * wait. A wait that begins is ended by weft_recv. */
+uint32_t interest_wait_ms(weft_interest *i, size_t size);
+/* Queue a message for weft_recv, by the interest's policy. False: dropped. */
+bool interest_push(weft_interest *i, weft_msg *msg);
+void interest_free(weft_interest *i);
+void interest_settle_matches(weft_node *node);
+void intent_free(weft_intent *i);
+void intent_tell(weft_node *node);
+
+/* ---- The node ---- */
+
+/* An event or a log line on its way to the program: callbacks never run below the mesh. */
+struct owned_event {
+    struct list node;
+    weft_event event; /* strings are owned; type 0: a log line */
+    enum weft_log_level level;
+};
+
+struct weft_node {
+    weft_options options; /* scalars and callbacks; strings below */
+    char *network, *addrbook_file, *agent, *path;
+    struct url self; /* as listened on, or our nominal name */
+    char *url_text;
+    enum role role;
+
+    uv_loop_t *loop;
+    uv_loop_t own_loop;
+    bool owns_loop;
+    uv_thread_t thread, loop_thread;
+    uv_async_t wake;
+    uv_timer_t timer;
+    unsigned handles; /* uv handles and streams still to be closed */
+
+    struct mesh *mesh;
+    struct list conns;      /* of struct conn */
+    struct map conns_by_id; /* by id of their link */
+    struct gather *gather;  /* scratch of the rebuild (flow.c) */
+    bool rebuild_all;       /* a fan-out could not be built for want of memory */
+    struct list listeners;  /* of struct node_listener */
+    struct list paused;     /* of struct conn */
+    struct list matches;    /* of struct flow: handles to be told */
+    struct list matched;    /* of weft_interest: to be told */
+    struct list events;     /* of struct owned_event */
+    uint8_t *rx;            /* RX_BUFFER */
+    unsigned depth;         /* of entries from the loop */
+    bool delivering;        /* a callback runs: no direct delivery below it */
+    bool leaving, closing_handles, save_failed;
+    uint64_t save_at;
+    uint8_t node_id[16];
+    struct command leave_cmd;
+    uv_sem_t running; /* the own thread has started */
+    uint64_t started;
+    uint64_t armed;                                     /* when the timer fires */
+    uint64_t delivered, relayed, messages_in, bytes_in; /* loop */
+    uint64_t next_token;
+    void (*on_detached)(void *user);
+    void *detached_user;
+
+    pthread_mutex_t plane;
+    pthread_cond_t changed; /* peers, matches, finished calls */
+    pthread_cond_t room;    /* some outbox or queue has room again */
+    unsigned room_waiters;
+    bool wake_sent;
+    bool closed; /* takes no more calls */
+    struct list commands;
+    struct list dirty; /* of struct outbox */
+    struct list intents, interests;
+    struct list local_queue; /* of struct local_item */
+    size_t local_bytes;
+    struct map flows; /* alias → flow, for counting drops */
+    struct list spare_chunks;
+    uint32_t n_spare;
+    uint32_t up_count;
+    uint32_t routes_open;
+    bool resume_wanted;
+    struct list calls_waiting; /* of struct call, for an answer by token */
+    uint64_t dropped[WEFT_DROP_REASONS];
+    uint64_t messages_out, bytes_out;
+};
+
+static inline void plane_lock(weft_node *node)
+{
+    pthread_mutex_lock(&node->plane);
+}
+
+static inline void plane_unlock(weft_node *node)
+{
+    pthread_mutex_unlock(&node->plane);
+}
+
+struct moment node_now(void);
+uint64_t wall_ns(void);
+bool on_loop(const weft_node *node);
+
+/* loop.c */
+void node_enter(weft_node *node);
+void node_leave(weft_node *node); /* settles when the outermost entry ends */
+/* Run a command on the loop. plane is held; returns whether the caller must call node_wake after
+ * unlocking. */
+bool node_post(weft_node *node, struct command *command);
+void node_wake(weft_node *node);
+/* The loop has something to do; plane held; returns as node_post. */
+bool node_request_wake(weft_node *node);
+/* Count a new intent or interest, list it and post its command. Errors: WEFT_ECLOSED, WEFT_ELIMIT.
+ */
+int node_post_open(weft_node *node, struct list *list, struct list *member,
+                   struct command *command);
+/* Mark an outbox for writing. plane is held; returns as node_post. */
+bool node_mark_dirty(weft_node *node, struct outbox *o);
+/* Run fn on the loop and wait for it. Errors: what fn returns, WEFT_ECLOSED. */
+int node_call(weft_node *node, int (*fn)(weft_node *node, void *arg), void *arg);
+/* As node_call, but fn begins something that mesh answers by token. */
+int node_ask(weft_node *node, int timeout_ms,
+             int (*begin)(weft_node *node, uint64_t token, void *arg), void *arg,
+             void (*take)(void *arg, uint64_t rtt, const struct book_record *records,
+                          size_t count));
+void node_answer(weft_node *node, uint64_t token, int error, uint64_t rtt,
+                 const struct book_record *records, size_t count);
+void node_rearm(weft_node *node);
+/* Wait on a condition with plane held. False: the time is up. deadline: monotonic, NEVER for none.
+ */
+bool node_wait(weft_node *node, pthread_cond_t *cond, uint64_t deadline);
+uint64_t deadline_after(int timeout_ms); /* monotonic; NEVER for a negative timeout */
+void cond_init(pthread_cond_t *cond);    /* on the monotonic clock */
+bool cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t deadline);
+void node_log(weft_node *node, enum weft_log_level level, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+void node_event(weft_node *node, const weft_event *event);
+void node_dispatch_events(weft_node *node);
+void node_drop_events(weft_node *node);
+/* Settle in a turn of the loop's own: for calls made on its thread outside any entry. */
+void node_request_turn(weft_node *node);
+
+/* glue.c */
+extern const struct mesh_ops node_mesh_ops;
+
+/* bookfile.c */
+int bookfile_load(weft_node *node, struct addrbook_file *ret_file, bool *ret_found);
+void bookfile_save(weft_node *node);
+int bookfile_error(int uv_error);
+
+/* node.c */
+struct node_listener {
+    struct list node;
+    weft_node *owner;
+    struct listener *listener;
+};
+void node_maybe_gone(weft_node *node);
+void node_check_left(weft_node *node);
+
+/* info.c */
+weft_addrbook *book_from_records(const struct book_record *records, size_t count);
+
+/* options.c */
+int options_check(const weft_options *options, struct url *ret_self, enum role *ret_role,
+                  char *text, size_t size);
+
+#endif

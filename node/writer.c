@@ -1,0 +1,194 @@
+/* Writing: an outbox goes to the kernel in as few calls as it takes.
+ *
+ * The loop takes what has gathered, control frames first, up to WRITE_BYTES, and writes it with one
+ * gathering call; what the kernel does not take stays in `flight` until on_written. Everything that
+ * is queued meanwhile waits for the next round, so one wake-up serves any number of messages.
+ *
+ * A base peer reads with single reads (docs/protocol.md section 8): each frame goes in a write of
+ * its own, and only when the kernel has sent off the one before; messages wait for a moment after
+ * an INTENT. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "node/node.h"
+
+#define ROUNDS_MAX 8    /* writes of one connection in one turn of the loop */
+#define BASE_ROUNDS 256 /* frames to a base peer in one turn */
+
+static unsigned gather(const struct list *flight, uv_buf_t *bufs, unsigned max)
+{
+    unsigned n = 0;
+    list_each (it, (struct list *)(uintptr_t)flight) {
+        struct seg *seg = list_entry(it, struct seg, node);
+        if (n + 2 > max)
+            break;
+        bufs[n++] = uv_buf_init((char *)seg->data + seg->off, (unsigned)(seg->len - seg->off));
+        if (seg->msg)
+            bufs[n++] = uv_buf_init((char *)seg->msg->data, (unsigned)seg->msg->size);
+    }
+    return n;
+}
+
+static void finish(struct conn *c, bool lost)
+{
+    weft_node *node = c->node;
+    plane_lock(node);
+    outbox_done(node, &c->out, &c->flight, lost);
+    if (node->room_waiters)
+        pthread_cond_broadcast(&node->room);
+    plane_unlock(node);
+    if (!list_empty(&node->paused))
+        node->resume_wanted = true;
+}
+
+static void fail(struct conn *c, int error)
+{
+    c->ended = true;
+    if (c->state == CONN_OPEN)
+        mesh_ended(c->node->mesh, c->link, error, node_now());
+    else
+        conn_close(c);
+}
+
+/* All is written and the link is gone: say so to the other side, and wait for its end. */
+static void finish_drain(struct conn *c)
+{
+    if (c->state != CONN_DRAINING || c->writing || c->shut)
+        return;
+    plane_lock(c->node);
+    bool empty = outbox_empty(&c->out);
+    plane_unlock(c->node);
+    if (!empty)
+        return;
+    c->shut = true;
+    stream_shutdown(c->stream);
+}
+
+static void again(struct conn *c)
+{
+    plane_lock(c->node);
+    bool wake = node_mark_dirty(c->node, &c->out);
+    plane_unlock(c->node);
+    if (wake)
+        node_wake(c->node);
+}
+
+/* ---- Base peers ---- */
+
+/* Copy the first frame of a segment to the connection; true if the segment is used up. */
+static bool take_frame(struct conn *c, struct seg *seg)
+{
+    if (seg->kind == SEG_MESSAGE) {
+        buf_put(&c->base_frame, seg->data + seg->off, seg->len - seg->off);
+        if (seg->msg)
+            buf_put(&c->base_frame, seg->msg->data, seg->msg->size);
+        return true;
+    }
+    size_t size = load_u32(seg->data + seg->off + 4) + 8;
+    buf_put(&c->base_frame, seg->data + seg->off, size);
+    seg->off += size;
+    return seg->off == seg->len;
+}
+
+/* Take the next frame for a base peer into base_frame. False: none may go now. */
+static bool next_base_frame(struct conn *c, uint64_t mono_ns)
+{
+    weft_node *node = c->node;
+    struct outbox *o = &c->out;
+    bool found = false;
+    buf_reset(&c->base_frame);
+    plane_lock(node);
+    if (list_empty(&o->ordered))
+        outbox_flush_slots(node, o, NULL);
+    struct list *lane = list_empty(&o->control) ? &o->ordered : &o->control;
+    if (!list_empty(lane)) {
+        struct seg *seg = list_entry(lane->next, struct seg, node);
+        if (seg->kind == SEG_MESSAGE && mono_ns < c->hold_until) {
+            c->retry_at = c->hold_until;
+        } else {
+            found = true;
+            if (seg->kind == SEG_CONTROL && lane == &o->ordered)
+                c->hold_until = mono_ns + BASE_INTENT_PAUSE_NS;
+            if (take_frame(c, seg)) {
+                list_remove(&seg->node);
+                list_push(&c->flight, &seg->node);
+            }
+        }
+    }
+    plane_unlock(node);
+    return found;
+}
+
+static void flush_base(struct conn *c)
+{
+    c->retry_at = NEVER;
+    for (int i = 0; i < BASE_ROUNDS; i++) {
+        uint64_t mono = node_now().mono_ns;
+        if (stream_unsent(c->stream) > 0) {
+            c->retry_at = mono + BASE_RETRY_NS;
+            return;
+        }
+        if (!next_base_frame(c, mono))
+            return;
+        uv_buf_t buf = uv_buf_init((char *)c->base_frame.data, (unsigned)c->base_frame.len);
+        int rc = stream_write(c->stream, &buf, 1);
+        if (rc == 0) {
+            c->writing = true;
+            return;
+        }
+        finish(c, rc < 0);
+        if (rc < 0) {
+            fail(c, rc);
+            return;
+        }
+    }
+    again(c);
+}
+
+/* ---- Everyone else ---- */
+
+static void flush_plain(struct conn *c)
+{
+    for (int i = 0; i < ROUNDS_MAX; i++) {
+        plane_lock(c->node);
+        outbox_take(c->node, &c->out, &c->flight, WRITE_BYTES);
+        plane_unlock(c->node);
+        if (list_empty(&c->flight))
+            return;
+        uv_buf_t bufs[WRITE_BUFS];
+        unsigned n = gather(&c->flight, bufs, WRITE_BUFS);
+        int rc = stream_write(c->stream, bufs, n);
+        if (rc == 0) {
+            c->writing = true;
+            return;
+        }
+        finish(c, rc < 0);
+        if (rc < 0) {
+            fail(c, rc);
+            return;
+        }
+    }
+    again(c);
+}
+
+void conn_flush(struct conn *c)
+{
+    if (!c->connected || c->ended || c->writing || c->state == CONN_CLOSING)
+        return;
+    if (c->base)
+        flush_base(c);
+    else
+        flush_plain(c);
+    finish_drain(c);
+}
+
+void conn_written(struct conn *c, int error)
+{
+    c->writing = false;
+    finish(c, error != 0);
+    if (error) {
+        fail(c, error);
+        return;
+    }
+    again(c);
+}
