@@ -62,7 +62,6 @@ struct router_intent {
     void *user; /* the data plane's */
     /* ---- private ---- */
     struct list priv_changed;
-    struct router_intent_priv *priv;
 };
 
 struct router_config {
@@ -113,7 +112,8 @@ uint32_t router_interest_matches(const struct router_interest *interest);
 /* An INTENT (or INTEREST) came from an endpoint: register, refresh or withdraw. decl->origin is the
  * publisher where it is not the endpoint. mono_ns is now, for expiry. Withdrawing what is not there
  * is no error. Errors: WEFT_EROUTE, WEFT_EPATTERN (intent), WEFT_ESCOPE (intent outside the
- * endpoint's path), WEFT_EPROTO (more than 8 hops, an alias used twice), WEFT_ELIMIT, WEFT_ENOMEM,
+ * endpoint's path), WEFT_EPROTO (more than 8 hops, an alias used twice, an origin over 512 bytes),
+ * WEFT_ELIMIT, WEFT_ENOMEM,
  * WEFT_ENOTFOUND (no such endpoint). Nothing changed. */
 int router_learn_intent(struct router *router, uint32_t endpoint, const struct decl *decl,
                         uint64_t mono_ns);
@@ -121,8 +121,8 @@ int router_learn_interest(struct router *router, uint32_t endpoint, const struct
                           uint64_t mono_ns);
 
 /* Would router_learn_… take it? For the FINAL of a handshake, before the link is attached. */
-int router_would_take(const struct router *router, const struct endpoint_options *options,
-                      const struct decl *decl, bool intent);
+bool router_would_take(const struct router *router, const struct endpoint_options *options,
+                       const struct decl *decl, bool intent);
 
 /* The intent that messages with this alias, or with this route, coming over the endpoint belong to;
  * or NULL. By route: the first registered. For the owner's alias tables and for standard frames. */
@@ -156,7 +156,8 @@ void router_resync_end(struct router *router, uint32_t endpoint);
 /* An agreeing digest renews all at once. */
 void router_renew(struct router *router, uint32_t endpoint, uint64_t mono_ns);
 
-/* Drop what was not refreshed within its ttl; returns when the next would be due, NEVER if none.
+/* Drop what was not refreshed within its ttl; returns when to look again, NEVER if nothing expires:
+ * when the next is due, but 100 ms from now at the earliest, since each look is at every record.
  * Base endpoints never expire. */
 uint64_t router_expire(struct router *router, uint32_t endpoint, uint64_t mono_ns);
 

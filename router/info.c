@@ -1,0 +1,51 @@
+/* What the router knows, for people: everything here only reads. */
+#include "router/private.h"
+
+typedef void info_fn(void *ctx, const struct router_info *info);
+
+static void tell_intent(const struct router *router, struct intent *i, info_fn *fn, void *ctx)
+{
+    struct router_info info = {
+        .intent = true,
+        .route = i->pub.route->text,
+        .origin = i->pub.origin ? i->pub.origin->text : NULL,
+        .endpoint = i->pub.endpoint,
+        .hops = i->pub.hops,
+        .matches = match_count(router, i),
+        .record = &i->pub,
+    };
+    fn(ctx, &info);
+}
+
+static void tell_interest(const struct router_interest *i, info_fn *fn, void *ctx)
+{
+    struct router_info info = {
+        .route = i->route->text,
+        .endpoint = i->from->id,
+        .hops = i->hops,
+        .matches = i->matches,
+        .user = i->user,
+    };
+    fn(ctx, &info);
+}
+
+static void tell_endpoint(const struct router *router, const struct endpoint *e, info_fn *fn,
+                          void *ctx)
+{
+    list_each (it, &e->intents)
+        tell_intent(router, list_entry(it, struct intent, in_endpoint), fn, ctx);
+    list_each (jt, &e->interests)
+        tell_interest(list_entry(jt, struct router_interest, in_endpoint), fn, ctx);
+}
+
+void router_each(const struct router *router, info_fn *fn, void *ctx)
+{
+    tell_endpoint(router, &router->local, fn, ctx);
+    list_each (it, &router->endpoints)
+        tell_endpoint(router, list_entry(it, struct endpoint, all), fn, ctx);
+}
+
+void router_count(const struct router *router, struct router_counts *ret_counts)
+{
+    *ret_counts = router->counts;
+}

@@ -1,0 +1,404 @@
+/* Who can send on which route. The happy path of a declaration: check it, find the record of its
+ * (endpoint, route, origin); if there is none make it, put it into its lists and tables, match it
+ * and tell the others. A withdrawal goes the same way back; the record is dead then, and stays
+ * until its owner, whose tables point to it, releases it.
+ *
+ * A publisher is known to the others by its origin, and two may come by one name: two leaves
+ * without an address of their own at one path, say. The later one on a route is told of as
+ * "name?link=ENDPOINT", or whoever hears of both would take them for one.
+ *
+ * Failure modes: what is malformed or not allowed is refused before anything is looked up; memory
+ * is taken before anything is changed. */
+#include "router/private.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- Finding ---- */
+
+static const char *publisher_name(const struct endpoint *from, const char *origin)
+{
+    return *origin ? origin : str_text(from->name);
+}
+
+static uint32_t key_hash(const struct entry *entry, const char *name)
+{
+    uint64_t id = (uintptr_t)entry;
+    return table_fold(hash64(HASH64_SEED ^ id * UINT64_C(0x9e3779b97f4a7c15), name, strlen(name)));
+}
+
+/* The record of exactly this publisher; origin "" where the endpoint itself is meant. */
+static struct intent *find_exact(const struct router *router, const struct endpoint *from,
+                                 const struct entry *entry, const char *origin)
+{
+    uint32_t hash = key_hash(entry, publisher_name(from, origin));
+    for (struct table_node *n = table_first(&router->intents, hash); n; n = table_next(n)) {
+        struct intent *i = container_of(n, struct intent, by_key);
+        if (i->entry == entry && i->from == from && strcmp(str_text(i->pub.origin), origin) == 0)
+            return i;
+    }
+    return NULL;
+}
+
+/* Is there a publisher of this name on the route, wherever? */
+static bool name_is_taken(const struct router *router, const struct entry *entry, const char *name)
+{
+    uint32_t hash = key_hash(entry, name);
+    for (struct table_node *n = table_first(&router->intents, hash); n; n = table_next(n)) {
+        struct intent *i = container_of(n, struct intent, by_key);
+        if (i->entry == entry &&
+            strcmp(publisher_name(i->from, str_text(i->pub.origin)), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static uint32_t alias_hash(const struct endpoint *from, uint32_t alias)
+{
+    return table_fold((uint64_t)from->id << 32 | alias);
+}
+
+static struct intent *find_alias(const struct router *router, const struct endpoint *from,
+                                 uint32_t alias)
+{
+    struct table_node *n = table_first(&router->aliases, alias_hash(from, alias));
+    for (; n; n = table_next(n)) {
+        struct intent *i = container_of(n, struct intent, by_alias);
+        if (i->from == from && i->pub.link_alias == alias)
+            return i;
+    }
+    return NULL;
+}
+
+struct router_intent *router_find_intent(const struct router *router, uint32_t endpoint,
+                                         uint32_t alias)
+{
+    const struct endpoint *from = router_endpoint(router, endpoint);
+    struct intent *i = from && alias ? find_alias(router, from, alias) : NULL;
+    return i ? &i->pub : NULL;
+}
+
+struct router_intent *router_find_intent_by_route(const struct router *router, uint32_t endpoint,
+                                                  const char *route, size_t len)
+{
+    const struct endpoint *from =
+        endpoint == ROUTER_LOCAL ? &router->local : router_endpoint(router, endpoint);
+    struct route parsed;
+    if (!from || route_parse(route, len, &parsed, NULL) < 0)
+        return NULL;
+    const struct entry *entry = tree_find(&router->routes, &parsed);
+    if (!entry)
+        return NULL;
+    if (from->local || from->base) { /* one a route, without an origin */
+        struct intent *i = find_exact(router, from, entry, "");
+        return i ? &i->pub : NULL;
+    }
+    list_each (it, &entry->intents) {
+        struct intent *i = list_entry(it, struct intent, in_entry);
+        if (i->from == from)
+            return &i->pub;
+    }
+    return NULL;
+}
+
+/* ---- Making and forgetting ---- */
+
+void intent_free(struct intent *intent)
+{
+    str_unref(intent->pub.route);
+    str_unref(intent->pub.origin);
+    str_unref(intent->shown);
+    mem_free(intent);
+}
+
+/* The name others are told; false when out of memory. */
+static bool show_origin(const struct router *router, struct intent *i, const struct endpoint *from,
+                        const struct entry *entry)
+{
+    const char *name = publisher_name(from, str_text(i->pub.origin));
+    if (from->local)
+        return true;
+    if (!name_is_taken(router, entry, name)) {
+        i->shown = str_ref(i->pub.origin ? i->pub.origin : from->name);
+        return true;
+    }
+    char text[ORIGIN_MAX + 32];
+    char mark = strchr(name, '?') ? '&' : '?';
+    int n = snprintf(text, sizeof(text), "%.*s%clink=%u", (int)ORIGIN_MAX, name, mark, from->id);
+    i->shown = str_new(text, (size_t)n);
+    return i->shown != NULL;
+}
+
+/* Publishers with many routes declare them in a row: their records share one string. */
+static struct str *share_origin(const struct endpoint *from, const char *origin)
+{
+    struct str *last = NULL;
+    if (!list_empty(&from->intents))
+        last = list_entry(from->intents.prev, struct intent, in_endpoint)->pub.origin;
+    return str_share(last, origin, strlen(origin));
+}
+
+/* A record that hangs nowhere yet. Errors: WEFT_ELIMIT (aliases have run out), WEFT_ENOMEM. */
+static int intent_new(struct router *router, struct endpoint *from, struct entry *entry,
+                      const struct route *route, const char *origin, struct intent **ret_intent)
+{
+    if (router->last_alias == UINT32_MAX)
+        return WEFT_ELIMIT;
+    struct intent *i = mem_zalloc(sizeof(*i));
+    if (!i)
+        return WEFT_ENOMEM;
+    i->pub.route = str_share(entry->route, route->text, route->len);
+    i->pub.origin = *origin ? share_origin(from, origin) : NULL;
+    if (!i->pub.route || (*origin && !i->pub.origin) || !show_origin(router, i, from, entry)) {
+        intent_free(i);
+        return WEFT_ENOMEM;
+    }
+    list_init(&i->pub.priv_changed);
+    i->pub.endpoint = from->id;
+    i->from = from;
+    i->entry = entry;
+    *ret_intent = i;
+    return 0;
+}
+
+static void count_intent(struct router *router, struct endpoint *from, uint32_t by)
+{
+    uint32_t *count = from->local ? &router->counts.local_intents : &router->counts.remote_intents;
+    *count += by; /* by UINT32_MAX: one less */
+    from->n_intents += by;
+    router->generation++;
+}
+
+static void intent_commit(struct router *router, struct intent *i, struct ask *ask)
+{
+    struct endpoint *from = i->from;
+    i->pub.alias = ++router->last_alias;
+    const char *name = publisher_name(from, str_text(i->pub.origin));
+    table_put(&router->intents, &i->by_key, key_hash(i->entry, name));
+    if (i->pub.link_alias)
+        table_put(&router->aliases, &i->by_alias, alias_hash(from, i->pub.link_alias));
+    list_push(&i->entry->intents, &i->in_entry);
+    list_push(&from->intents, &i->in_endpoint);
+    count_intent(router, from, 1);
+    if (!from->local)
+        digest_count(&from->held, true, true, i->pub.route, i->pub.origin);
+    router_mark_changed(router, &i->pub);
+    match_intent(router, i, true);
+    advertise_intent(router, i, ADVERT_ADD);
+    if (ask) {
+        ask->intents++;
+        ask_update(router, ask);
+    }
+}
+
+void intent_forget(struct router *router, struct intent *intent)
+{
+    struct endpoint *from = intent->from;
+    struct entry *entry = intent->entry;
+    match_intent(router, intent, false);
+    list_remove(&intent->in_entry);
+    list_remove(&intent->in_endpoint);
+    table_del(&router->intents, &intent->by_key);
+    if (intent->pub.link_alias)
+        table_del(&router->aliases, &intent->by_alias);
+    count_intent(router, from, UINT32_MAX);
+    if (!from->local && lease_fresh(&intent->lease, from))
+        digest_count(&from->held, true, false, intent->pub.route, intent->pub.origin);
+    advertise_intent(router, intent, ADVERT_REMOVE);
+    struct ask *ask = endpoint_is_asked(from) ? ask_find(router, from, entry) : NULL;
+    if (ask && --ask->intents == 0)
+        ask_drop(router, ask);
+    tree_prune(&router->routes, entry);
+    intent->entry = NULL;
+    intent->from = NULL;
+    intent->pub.dead = true;
+    router_mark_changed(router, &intent->pub);
+}
+
+void router_release_intent(struct router *router, struct router_intent *intent)
+{
+    assert(intent->dead);
+    list_remove(&intent->priv_changed);
+    intent_free(container_of(intent, struct intent, pub));
+}
+
+/* ---- Local ---- */
+
+static void intent_set_schema(struct router *router, struct intent *i, uint64_t schema)
+{
+    match_intent(router, i, false);
+    i->pub.schema = schema;
+    match_intent(router, i, true);
+    router->generation++;
+}
+
+/* One more handle of a route that is published already. */
+static int intent_share(struct router *router, struct intent *i, uint64_t schema)
+{
+    if (schema && i->pub.schema && schema != i->pub.schema)
+        return WEFT_ESCHEMA;
+    if (i->refs == UINT32_MAX)
+        return WEFT_ELIMIT;
+    i->refs++;
+    if (schema && !i->pub.schema) { /* what the first handle did not know */
+        intent_set_schema(router, i, schema);
+        advertise_intent(router, i, ADVERT_UPDATE);
+    }
+    return 0;
+}
+
+int router_open_intent(struct router *router, const char *route, uint64_t schema, void *user,
+                       struct router_intent **ret_intent)
+{
+    struct route parsed;
+    int rc = route_parse(route, strlen(route), &parsed, NULL);
+    if (rc < 0)
+        return rc;
+    if (parsed.kind == ROUTE_PATTERN)
+        return WEFT_EPATTERN;
+    struct entry *entry = tree_find(&router->routes, &parsed);
+    struct intent *i = entry ? find_exact(router, &router->local, entry, "") : NULL;
+    if (i) {
+        rc = intent_share(router, i, schema);
+        if (rc == 0)
+            *ret_intent = &i->pub;
+        return rc;
+    }
+    if (router_is_full(router))
+        return WEFT_ELIMIT;
+    rc = tree_make(&router->routes, &parsed, &entry);
+    if (rc < 0)
+        return rc;
+    rc = intent_new(router, &router->local, entry, &parsed, "", &i);
+    if (rc < 0) {
+        tree_prune(&router->routes, entry);
+        return rc;
+    }
+    i->pub.schema = schema;
+    i->pub.user = user;
+    i->refs = 1;
+    intent_commit(router, i, NULL);
+    *ret_intent = &i->pub;
+    return 0;
+}
+
+void router_close_intent(struct router *router, struct router_intent *intent)
+{
+    struct intent *i = container_of(intent, struct intent, pub);
+    assert(!intent->dead && i->refs > 0);
+    if (--i->refs == 0)
+        intent_forget(router, i);
+}
+
+/* ---- Links ---- */
+
+static void set_link_alias(struct router *router, struct intent *i, uint32_t alias)
+{
+    if (i->pub.link_alias == alias)
+        return;
+    if (i->pub.link_alias)
+        table_del(&router->aliases, &i->by_alias);
+    i->pub.link_alias = alias;
+    if (alias)
+        table_put(&router->aliases, &i->by_alias, alias_hash(i->from, alias));
+    router->generation++;
+    router_mark_changed(router, &i->pub);
+}
+
+/* It is declared again. Others are told only of what is new for them. */
+static void intent_refresh(struct router *router, struct intent *i, const struct decl *decl,
+                           uint64_t mono_ns)
+{
+    struct endpoint *from = i->from;
+    if (!lease_fresh(&i->lease, from))
+        digest_count(&from->held, true, true, i->pub.route, i->pub.origin);
+    lease_take(&i->lease, from, decl, mono_ns);
+    set_link_alias(router, i, decl->alias);
+    uint32_t hops = (uint32_t)decl->hops;
+    bool relayed = i->pub.hops < ROUTER_HOPS_MAX, relay = hops < ROUTER_HOPS_MAX;
+    bool news = i->pub.schema != decl->schema || i->pub.hops != hops;
+    if (relayed && !relay)
+        advertise_intent(router, i, ADVERT_REMOVE);
+    if (i->pub.schema != decl->schema)
+        intent_set_schema(router, i, decl->schema);
+    i->pub.hops = hops;
+    if (relayed && !relay)
+        reply_update_all(router, i->entry);
+    if (relay && news)
+        advertise_intent(router, i, relayed ? ADVERT_UPDATE : ADVERT_ADD);
+    router->generation += news;
+    struct ask *ask = from->base ? ask_find(router, from, i->entry) : NULL;
+    if (ask)
+        ask_repeat(router, ask);
+}
+
+static int intent_learn(struct router *router, struct endpoint *from, const struct route *route,
+                        const struct decl *decl, uint64_t mono_ns)
+{
+    struct entry *entry;
+    struct intent *i;
+    struct ask *ask = NULL;
+    if (router_is_full(router))
+        return WEFT_ELIMIT;
+    int rc = tree_make(&router->routes, route, &entry);
+    if (rc < 0)
+        return rc;
+    rc = intent_new(router, from, entry, route, decl->origin ? decl->origin : "", &i);
+    if (rc < 0)
+        goto prune;
+    if (endpoint_is_asked(from) && !(from->base && route->kind == ROUTE_HASHED)) {
+        rc = ask_make(router, from, entry, i->pub.route, &ask);
+        if (rc < 0)
+            goto free_intent;
+    }
+    i->pub.link_alias = decl->alias;
+    i->pub.hops = (uint32_t)decl->hops;
+    i->pub.schema = decl->schema;
+    lease_take(&i->lease, from, decl, mono_ns);
+    intent_commit(router, i, ask);
+    return 0;
+free_intent:
+    intent_free(i);
+prune:
+    tree_prune(&router->routes, entry);
+    return rc;
+}
+
+static int intent_withdraw(struct router *router, struct endpoint *from, const struct decl *decl)
+{
+    struct route route;
+    int rc = route_parse(decl->route, strlen(decl->route), &route, NULL);
+    if (rc < 0)
+        return rc;
+    struct entry *entry = tree_find(&router->routes, &route);
+    struct intent *i =
+        entry ? find_exact(router, from, entry, decl->origin ? decl->origin : "") : NULL;
+    if (i)
+        intent_forget(router, i);
+    return 0;
+}
+
+int router_learn_intent(struct router *router, uint32_t endpoint, const struct decl *decl,
+                        uint64_t mono_ns)
+{
+    struct endpoint *from = router_endpoint(router, endpoint);
+    if (!from)
+        return WEFT_ENOTFOUND;
+    if (!decl->registered)
+        return intent_withdraw(router, from, decl);
+    struct route route;
+    int rc = decl_check(from, decl, true, &route);
+    if (rc < 0)
+        return rc;
+    struct entry *entry = tree_find(&router->routes, &route);
+    struct intent *i =
+        entry ? find_exact(router, from, entry, decl->origin ? decl->origin : "") : NULL;
+    struct intent *other = decl->alias ? find_alias(router, from, decl->alias) : NULL;
+    if (other && other != i)
+        return WEFT_EPROTO;
+    if (!i)
+        return intent_learn(router, from, &route, decl, mono_ns);
+    intent_refresh(router, i, decl, mono_ns);
+    return 0;
+}

@@ -1,0 +1,214 @@
+/* Who wants to hear what. Interests go the way of intents: checked, made, hung into their lists,
+ * matched, told. Plain and hashed ones hang in the tree of routes beside the intents they match,
+ * patterns in a tree of their own. A link has one record a route; each local handle has its own,
+ * since each gets its own copy of a message.
+ *
+ * Failure modes: as for intents. */
+#include "router/private.h"
+
+#include <string.h>
+
+uint32_t pair_hash(const struct endpoint *endpoint, const struct entry *entry)
+{
+    uint64_t id = (uintptr_t)entry;
+    return table_fold(hash64(HASH64_SEED ^ id * UINT64_C(0x9e3779b97f4a7c15), &endpoint->serial,
+                             sizeof(endpoint->serial)));
+}
+
+struct router_interest *interest_find(const struct router *router, const struct endpoint *from,
+                                      const struct entry *entry)
+{
+    struct table_node *n = table_first(&router->interests, pair_hash(from, entry));
+    for (; n; n = table_next(n)) {
+        struct router_interest *i = container_of(n, struct router_interest, by_key);
+        if (i->from == from && i->entry == entry)
+            return i;
+    }
+    return NULL;
+}
+
+static struct tree *tree_of(struct router *router, enum route_kind kind)
+{
+    return kind == ROUTE_PATTERN ? &router->patterns : &router->routes;
+}
+
+void interest_free(struct router_interest *interest)
+{
+    str_unref(interest->route);
+    mem_free(interest);
+}
+
+/* A record that hangs nowhere yet, its entry made. Errors: WEFT_ELIMIT, WEFT_ENOMEM. */
+static int interest_new(struct router *router, struct endpoint *from, const struct route *route,
+                        struct router_interest **ret_interest)
+{
+    struct entry *entry;
+    if (router_is_full(router))
+        return WEFT_ELIMIT;
+    int rc = tree_make(tree_of(router, route->kind), route, &entry);
+    if (rc < 0)
+        return rc;
+    struct router_interest *i = mem_zalloc(sizeof(*i));
+    if (!i)
+        goto prune;
+    i->route = str_share(entry->route, route->text, route->len);
+    if (!i->route)
+        goto free_interest;
+    i->from = from;
+    i->entry = entry;
+    *ret_interest = i;
+    return 0;
+free_interest:
+    mem_free(i);
+prune:
+    tree_prune(tree_of(router, route->kind), entry);
+    return WEFT_ENOMEM;
+}
+
+static void count_interest(struct router *router, struct endpoint *from, uint32_t by)
+{
+    uint32_t *count =
+        from->local ? &router->counts.local_interests : &router->counts.remote_interests;
+    *count += by; /* by UINT32_MAX: one less */
+    from->n_interests += by;
+    router->generation++;
+}
+
+static void interest_commit(struct router *router, struct router_interest *i)
+{
+    struct endpoint *from = i->from;
+    list_push(&i->entry->interests, &i->in_entry);
+    list_push(&from->interests, &i->in_endpoint);
+    if (from->local) {
+        list_init(&i->pending);
+    } else {
+        table_put(&router->interests, &i->by_key, pair_hash(from, i->entry));
+        digest_count(&from->held, false, true, i->route, NULL);
+    }
+    count_interest(router, from, 1);
+    match_interest(router, i, true);
+    advertise_interest(router, i, ADVERT_ADD);
+    if (from->base)
+        reply_update(router, i);
+}
+
+void interest_forget(struct router *router, struct router_interest *interest)
+{
+    struct endpoint *from = interest->from;
+    struct entry *entry = interest->entry;
+    match_interest(router, interest, false);
+    list_remove(&interest->in_entry);
+    list_remove(&interest->in_endpoint);
+    if (from->local) {
+        list_remove(&interest->pending);
+    } else {
+        table_del(&router->interests, &interest->by_key);
+        if (lease_fresh(&interest->lease, from))
+            digest_count(&from->held, false, false, interest->route, NULL);
+    }
+    count_interest(router, from, UINT32_MAX);
+    advertise_interest(router, interest, ADVERT_REMOVE);
+    if (from->base)
+        reply_withdraw(router, interest);
+    tree_prune(tree_of(router, entry->kind), entry);
+    interest_free(interest);
+}
+
+/* ---- Local ---- */
+
+int router_open_interest(struct router *router, const char *route, uint64_t schema, void *user,
+                         struct router_interest **ret_interest)
+{
+    struct route parsed;
+    struct router_interest *i;
+    int rc = route_parse(route, strlen(route), &parsed, NULL);
+    if (rc < 0)
+        return rc;
+    rc = interest_new(router, &router->local, &parsed, &i);
+    if (rc < 0)
+        return rc;
+    i->schema = schema;
+    i->user = user;
+    interest_commit(router, i);
+    *ret_interest = i;
+    return 0;
+}
+
+void router_close_interest(struct router *router, struct router_interest *interest)
+{
+    notices_drop(router, interest, ROUTER_LOCAL);
+    interest_forget(router, interest);
+}
+
+uint32_t router_interest_matches(const struct router_interest *interest)
+{
+    return interest->matches;
+}
+
+/* ---- Links ---- */
+
+static void set_schema(struct router *router, struct router_interest *i, uint64_t schema)
+{
+    match_interest(router, i, false);
+    i->schema = schema;
+    match_interest(router, i, true);
+    advertise_interest(router, i, ADVERT_UPDATE);
+    router->generation++;
+}
+
+static void interest_refresh(struct router *router, struct router_interest *i,
+                             const struct decl *decl, uint64_t mono_ns)
+{
+    if (!lease_fresh(&i->lease, i->from))
+        digest_count(&i->from->held, false, true, i->route, NULL);
+    lease_take(&i->lease, i->from, decl, mono_ns);
+    bool moved = (i->hops < ROUTER_HOPS_MAX) != (decl->hops < ROUTER_HOPS_MAX);
+    if (moved)
+        advertise_interest(router, i, ADVERT_REMOVE);
+    i->hops = (uint8_t)decl->hops;
+    if (moved)
+        advertise_interest(router, i, ADVERT_ADD);
+    if (i->schema != decl->schema)
+        set_schema(router, i, decl->schema);
+}
+
+static int interest_withdraw(struct router *router, struct endpoint *from, const struct decl *decl)
+{
+    struct route route;
+    int rc = route_parse(decl->route, strlen(decl->route), &route, NULL);
+    if (rc < 0)
+        return rc;
+    struct entry *entry = tree_find(tree_of(router, route.kind), &route);
+    struct router_interest *i = entry ? interest_find(router, from, entry) : NULL;
+    if (i)
+        interest_forget(router, i);
+    return 0;
+}
+
+int router_learn_interest(struct router *router, uint32_t endpoint, const struct decl *decl,
+                          uint64_t mono_ns)
+{
+    struct endpoint *from = router_endpoint(router, endpoint);
+    if (!from)
+        return WEFT_ENOTFOUND;
+    if (!decl->registered)
+        return interest_withdraw(router, from, decl);
+    struct route route;
+    int rc = decl_check(from, decl, false, &route);
+    if (rc < 0)
+        return rc;
+    struct entry *entry = tree_find(tree_of(router, route.kind), &route);
+    struct router_interest *i = entry ? interest_find(router, from, entry) : NULL;
+    if (i) {
+        interest_refresh(router, i, decl, mono_ns);
+        return 0;
+    }
+    rc = interest_new(router, from, &route, &i);
+    if (rc < 0)
+        return rc;
+    i->schema = decl->schema;
+    i->hops = (uint8_t)decl->hops;
+    lease_take(&i->lease, from, decl, mono_ns);
+    interest_commit(router, i);
+    return 0;
+}

@@ -1,0 +1,280 @@
+/* What the files of router/ share.
+ *
+ *     router ─┬─ endpoints: local, and one a link ─┬─ intents ───┐ each record hangs in two lists:
+ *             │                                    ├─ interests ─┤ its endpoint's and its entry's
+ *             │                                    └─ asks       │
+ *             ├─ routes    (tree of entries) ◀───────────────────┤
+ *             ├─ patterns  (tree of entries) ◀───────────────────┘
+ *             ├─ tables: intents and interests by endpoint and route, intents by alias
+ *             └─ out: adverts, changed intents, notices, broken endpoints
+ *
+ * An operation first makes what needs memory and fails there with nothing changed; the rest cannot
+ * fail, save that an advert cannot be queued, which marks its endpoint broken. */
+#ifndef ROUTER_PRIVATE_H
+#define ROUTER_PRIVATE_H
+
+#include <weft/weft.h>
+
+#include "base/mem.h"
+#include "base/util.h"
+#include "proto/codec.h"
+#include "proto/route.h"
+#include "router/router.h"
+#include "router/table.h"
+#include "router/tree.h"
+
+#define ORIGIN_MAX 512u    /* bytes of a publisher's name that we take */
+#define CONFLICTS_MAX 256u /* schema conflicts waiting to be told; further ones are not told */
+
+struct endpoint {
+    struct table_node by_id;
+    struct list all; /* in router->endpoints; not the local one */
+    uint32_t id;
+    uint32_t serial; /* tells an endpoint from a later one with its id; never 0 */
+    enum endpoint_class class;
+    bool local;
+    bool near; /* local or a leaf: what it declares is told to peers */
+    bool base, patterns;
+    bool broken;      /* an advert for it was lost; nothing more is queued */
+    bool resyncing;   /* between resync_begin and resync_end */
+    uint32_t epoch;   /* of the latest resync; a record of another epoch is stale */
+    const char *path; /* owned, but for one that only describes options */
+    size_t path_len;
+    struct str *name;                /* NULL: it has none */
+    struct list intents, interests;  /* in_endpoint of the records */
+    struct list asks;                /* if base or without patterns */
+    struct list in_broken;           /* router->broken */
+    uint32_t n_intents, n_interests; /* lengths of the lists */
+    uint32_t queued;                 /* its adverts in the queue */
+    uint64_t renewed_ns;             /* a refresh of all its records */
+    uint64_t visit;                  /* router->visit of the walk that met it last */
+    struct router_digest sent, held;
+};
+
+/* Must what it wants to hear be told by plain route, in reply to its intents? */
+static inline bool endpoint_is_asked(const struct endpoint *e)
+{
+    return e->base || !e->patterns;
+}
+
+/* When what a link declared was last refreshed. */
+struct lease {
+    uint64_t seen_ns;
+    uint32_t ttl_ms; /* 0: does not expire */
+    uint32_t epoch;  /* of the endpoint when it was declared last */
+};
+
+struct intent {
+    struct router_intent pub;
+    struct table_node by_key;   /* router->intents, by entry and publisher's name */
+    struct table_node by_alias; /* router->aliases; only if pub.link_alias is not 0 */
+    struct list in_entry, in_endpoint;
+    struct entry *entry;   /* NULL once dead */
+    struct endpoint *from; /* NULL once dead */
+    struct str *shown;     /* origin as others are told; unique on this route. NULL: it is ours */
+    struct lease lease;    /* links only */
+    uint32_t refs;         /* local only: handles */
+};
+
+struct router_interest {
+    union {
+        struct table_node by_key; /* links: router->interests, by entry and endpoint */
+        struct list pending;      /* local: router->pending, while `told` is not what is */
+    };
+    struct list in_entry, in_endpoint;
+    struct entry *entry;
+    struct endpoint *from;
+    struct str *route; /* as declared */
+    void *user;        /* local only */
+    uint64_t schema;
+    struct lease lease; /* links only */
+    uint32_t matches;   /* linked intents */
+    uint8_t hops;
+    bool told; /* local: the last notice was "matched". Base: our intent on the route is advertised
+                */
+};
+
+/* What a base peer, or one without patterns, sends on a route: while it has intents there we tell
+ * it of whatever interest covers the route, since it does not understand the pattern itself. */
+struct ask {
+    struct table_node by_key; /* router->asks, by entry and endpoint */
+    struct list in_endpoint;
+    struct endpoint *to;
+    struct entry *entry;
+    struct str *route; /* as we tell it: a base peer's own spelling, else the entry's */
+    uint32_t intents;  /* its intents on the route, at least 1 */
+    bool sent;         /* our INTEREST is registered there */
+};
+
+struct advert {
+    uint32_t endpoint, serial;
+    uint32_t alias;
+    uint8_t hops;
+    bool intent, registered;
+    uint64_t schema;
+    struct str *route, *origin; /* a reference each */
+};
+
+struct queue {
+    struct advert *ring; /* NULL while empty */
+    uint32_t cap;        /* 0 or a power of two */
+    uint32_t head, count;
+};
+
+struct conflict {
+    struct list node;                       /* router->conflicts */
+    const struct router_interest *interest; /* NULL: it is a link's */
+    struct router_notice notice;            /* holds a reference of its route */
+};
+
+struct router {
+    uint32_t max_routes;
+    uint32_t last_alias, last_serial;
+    uint64_t generation;
+    uint64_t visit; /* counts walks over targets */
+    struct endpoint local;
+    struct list endpoints;
+    struct table by_id;
+    uint32_t n_base, n_asked; /* endpoints that are base; that must be asked */
+    struct tree routes, patterns;
+    struct table intents, aliases, interests, asks;
+    struct router_counts counts;
+    struct queue queue;
+    struct str *last_advert[2]; /* route and origin that the owner borrows */
+    struct list changed;        /* pub.priv_changed of intents */
+    struct list dead;           /* the same, of dead ones handed out and not yet released */
+    struct list pending;        /* local interests */
+    struct list conflicts;
+    uint32_t n_conflicts;
+    struct str *last_route; /* of the notice that the owner borrows */
+    struct list broken;
+};
+
+/* ---- router.c ---- */
+
+struct endpoint *router_endpoint(const struct router *router, uint32_t id); /* links; or NULL */
+
+/* Is what `from` declares passed on to `to`? Of the classes alone (docs/protocol.md section 5). */
+bool endpoint_hears(const struct endpoint *to, const struct endpoint *from);
+
+/* Parse and check a declaration against what such an endpoint may declare. Errors: WEFT_EROUTE,
+ * WEFT_EPATTERN, WEFT_ESCOPE, WEFT_EPROTO. */
+int decl_check(const struct endpoint *from, const struct decl *decl, bool intent,
+               struct route *ret_route);
+bool router_is_full(const struct router *router);
+
+/* A reference to `same` if it reads like the text, else a new string; NULL when out of memory. */
+struct str *str_share(struct str *same, const char *text, size_t len);
+
+/* Start or renew a lease of an endpoint. */
+void lease_take(struct lease *lease, const struct endpoint *from, const struct decl *decl,
+                uint64_t mono_ns);
+static inline bool lease_fresh(const struct lease *lease, const struct endpoint *from)
+{
+    return lease->epoch == from->epoch;
+}
+
+/* ---- intents.c, interests.c ---- */
+
+void intent_forget(struct router *router, struct intent *intent);
+void intent_free(struct intent *intent);
+struct router_interest *interest_find(const struct router *router, const struct endpoint *from,
+                                      const struct entry *entry);
+void interest_forget(struct router *router, struct router_interest *interest);
+void interest_free(struct router_interest *interest);
+
+/* Hash of (endpoint, entry): the key of interests and asks. */
+uint32_t pair_hash(const struct endpoint *endpoint, const struct entry *entry);
+
+/* ---- match.c ---- */
+
+/* The intent or interest has just been put into, or is about to be taken out of, its entry: count
+ * matches, mark changed, give notice. */
+void match_intent(struct router *router, struct intent *intent, bool added);
+void match_interest(struct router *router, struct router_interest *interest, bool added);
+
+/* Number of interests the intent is linked with. */
+uint32_t match_count(const struct router *router, struct intent *intent);
+
+/* Drop the conflicts of a local interest that closes, or (NULL) of an endpoint that goes; or all.
+ */
+void notices_drop(struct router *router, const struct router_interest *interest, uint32_t endpoint);
+void notices_drop_all(struct router *router);
+
+/* ---- adverts.c: who is told what ---- */
+
+/* How many of the interests on an entry the endpoint may hear of. */
+uint32_t interests_visible(const struct router *router, const struct endpoint *to,
+                           const struct entry *entry);
+
+/* Is the endpoint told of the interest on this very route or pattern, and not only in reply? */
+bool interest_is_sent(const struct router *router, const struct endpoint *to,
+                      const struct entry *entry);
+
+/* May the endpoint hear of the intent: by its classes, its hops and, for a base peer, its kind? */
+bool intent_is_relayed(const struct endpoint *to, const struct intent *intent);
+
+/* Tell everyone whom it concerns. ADD: the record has just been put into its entry. UPDATE: they
+ * know it, and something in it is new. REMOVE: it has just been taken out of its entry. Interests
+ * are counted in their entry here. */
+enum change { ADVERT_ADD, ADVERT_UPDATE, ADVERT_REMOVE };
+void advertise_intent(struct router *router, struct intent *intent, enum change change);
+void advertise_interest(struct router *router, struct router_interest *interest,
+                        enum change change);
+
+/* Call fn for all that the endpoint is to know now, until fn returns false. */
+void each_advert(const struct router *router, const struct endpoint *to,
+                 bool (*fn)(void *ctx, const struct router_advert *advert), void *ctx);
+
+/* Queue all that, or with `quiet` only count it as sent; what was sent before counts no more. */
+void advertise_all(struct router *router, struct endpoint *to, bool quiet);
+
+/* An advert as `to` is told it, borrowing its strings. */
+void intent_advert(const struct endpoint *to, const struct intent *intent, struct str *route,
+                   struct router_advert *ret_advert);
+void interest_advert(const struct endpoint *to, const struct entry *entry, struct str *route,
+                     struct router_advert *ret_advert);
+
+/* ---- asks.c: what is told in reply ---- */
+
+struct ask *ask_find(const struct router *router, const struct endpoint *to,
+                     const struct entry *entry);
+
+/* The ask of an endpoint on a route, made where there is none. One that is new has no intents yet;
+ * ask_drop undoes it. `route` is how the endpoint spells it. Errors: WEFT_ENOMEM. */
+int ask_make(struct router *router, struct endpoint *to, struct entry *entry, struct str *route,
+             struct ask **ret_ask);
+
+/* The endpoint's last intent on the route is gone. */
+void ask_drop(struct router *router, struct ask *ask);
+void ask_free(struct router *router, struct ask *ask);
+
+/* Tell what follows from the interests that are visible now: of one ask, or of all asks of an
+ * endpoint on routes that the pattern covers. */
+void ask_update(struct router *router, struct ask *ask);
+void ask_update_covered(struct router *router, struct endpoint *to, const struct entry *pattern);
+
+/* Tell a base peer again that we are interested, if it was told. */
+void ask_repeat(struct router *router, struct ask *ask);
+
+/* A base peer hears of our intents on a route while it has an interest there. The intent it is told
+ * of now; NULL: there is none. */
+struct intent *reply_intent(const struct router_interest *interest);
+void reply_update(struct router *router, struct router_interest *interest);
+void reply_update_all(struct router *router, const struct entry *entry); /* of all base peers */
+void reply_withdraw(struct router *router, struct router_interest *interest);
+
+/* ---- queue.c ---- */
+
+/* Queue an advert; ADD and REMOVE count in the endpoint's sent digest. Never fails: for want of
+ * memory or room the endpoint is marked broken. */
+void queue_advert(struct router *router, struct endpoint *to, const struct router_advert *advert,
+                  enum change change);
+void queue_clear(struct router *router);
+
+/* ---- digest.c ---- */
+
+void digest_count(struct router_digest *digest, bool intent, bool added, const struct str *route,
+                  const struct str *origin);
+
+#endif

@@ -1,0 +1,242 @@
+/* The happy path: an endpoint is attached when its link is DONE and gets the full state queued;
+ * what it declares is checked here, registered by intents.c and interests.c, matched by match.c and
+ * told to others by adverts.c. When its link goes it is taken off the list of endpoints first, so
+ * that nothing more is queued for it, and then all its records are forgotten one by one.
+ *
+ * Failure modes: memory for the endpoint itself (nothing changed), and adverts that cannot be
+ * queued (queue.c: the endpoint is broken). Adverts queued for an endpoint that is gone are skipped
+ * when they are taken: its serial number is no longer that of an endpoint. */
+#include "router/private.h"
+
+#include <string.h>
+
+static void endpoint_init(struct endpoint *e, uint32_t id)
+{
+    *e = (struct endpoint){.id = id};
+    list_init(&e->all);
+    list_init(&e->intents);
+    list_init(&e->interests);
+    list_init(&e->asks);
+    list_init(&e->in_broken);
+}
+
+/* An endpoint as the options describe it, borrowing their path; no name. */
+static void endpoint_describe(struct endpoint *e, const struct endpoint_options *options)
+{
+    e->class = options->class;
+    e->near = options->class == ENDPOINT_LEAF;
+    e->base = options->base;
+    e->patterns = options->patterns && !options->base;
+    e->path = options->path ? options->path : "";
+    e->path_len = strlen(e->path);
+}
+
+static int tables_init(struct router *r)
+{
+    struct table *tables[] = {&r->by_id, &r->intents, &r->aliases, &r->interests, &r->asks};
+    for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+        int rc = table_init(tables[i]);
+        if (rc < 0)
+            return rc;
+    }
+    int rc = tree_init(&r->routes);
+    return rc < 0 ? rc : tree_init(&r->patterns);
+}
+
+int router_new(const struct router_config *config, struct router **ret_router)
+{
+    struct router *r = mem_zalloc(sizeof(*r));
+    if (!r)
+        return WEFT_ENOMEM;
+    r->max_routes = config->max_routes;
+    endpoint_init(&r->local, ROUTER_LOCAL);
+    r->local.local = r->local.near = r->local.patterns = true;
+    list_init(&r->endpoints);
+    list_init(&r->changed);
+    list_init(&r->dead);
+    list_init(&r->pending);
+    list_init(&r->conflicts);
+    list_init(&r->broken);
+    int rc = tables_init(r);
+    if (rc < 0) {
+        router_free(r);
+        return rc;
+    }
+    *ret_router = r;
+    return 0;
+}
+
+static void endpoint_free(struct router *r, struct endpoint *e)
+{
+    list_each_safe (it, &e->asks)
+        ask_free(r, list_entry(it, struct ask, in_endpoint));
+    mem_free((char *)e->path);
+    str_unref(e->name);
+    mem_free(e);
+}
+
+/* The records of an endpoint without telling anybody: all is going. */
+static void free_records(struct endpoint *e)
+{
+    list_each_safe (it, &e->intents)
+        intent_free(list_entry(it, struct intent, in_endpoint));
+    list_each_safe (it, &e->interests)
+        interest_free(list_entry(it, struct router_interest, in_endpoint));
+}
+
+void router_free(struct router *router)
+{
+    if (!router)
+        return;
+    free_records(&router->local);
+    list_each_safe (it, &router->endpoints) {
+        struct endpoint *e = list_entry(it, struct endpoint, all);
+        free_records(e);
+        endpoint_free(router, e);
+    }
+    list_splice(&router->dead, &router->changed); /* the living were freed above */
+    list_each_safe (it, &router->dead)
+        intent_free(
+            container_of(list_entry(it, struct router_intent, priv_changed), struct intent, pub));
+    notices_drop_all(router);
+    queue_clear(router);
+    tree_fini(&router->routes);
+    tree_fini(&router->patterns);
+    table_fini(&router->by_id);
+    table_fini(&router->intents);
+    table_fini(&router->aliases);
+    table_fini(&router->interests);
+    table_fini(&router->asks);
+    mem_free(router);
+}
+
+/* ---- Endpoints ---- */
+
+struct endpoint *router_endpoint(const struct router *router, uint32_t id)
+{
+    uint32_t hash = table_fold(id);
+    for (struct table_node *n = table_first(&router->by_id, hash); n; n = table_next(n)) {
+        struct endpoint *e = container_of(n, struct endpoint, by_id);
+        if (e->id == id)
+            return e;
+    }
+    return NULL;
+}
+
+bool endpoint_hears(const struct endpoint *to, const struct endpoint *from)
+{
+    return to != from && (to->class == ENDPOINT_LEAF || from->near);
+}
+
+int router_attach(struct router *router, uint32_t endpoint, const struct endpoint_options *options,
+                  bool quiet)
+{
+    if (endpoint == ROUTER_LOCAL || router_endpoint(router, endpoint))
+        return WEFT_EEXIST;
+    struct endpoint *e = mem_alloc(sizeof(*e));
+    if (!e)
+        return WEFT_ENOMEM;
+    endpoint_init(e, endpoint);
+    endpoint_describe(e, options);
+    bool named = options->name && *options->name;
+    e->path = mem_strdup(e->path);
+    e->name = named ? str_new(options->name, strlen(options->name)) : NULL;
+    if (!e->path || (named && !e->name)) {
+        endpoint_free(router, e);
+        return WEFT_ENOMEM;
+    }
+    if (++router->last_serial == 0)
+        router->last_serial = 1;
+    e->serial = router->last_serial;
+    list_push(&router->endpoints, &e->all);
+    table_put(&router->by_id, &e->by_id, table_fold(endpoint));
+    router->n_base += e->base;
+    router->n_asked += endpoint_is_asked(e);
+    advertise_all(router, e, quiet);
+    return 0;
+}
+
+void router_detach(struct router *router, uint32_t endpoint)
+{
+    struct endpoint *e = router_endpoint(router, endpoint);
+    if (!e)
+        return;
+    list_remove(&e->all);
+    list_remove(&e->in_broken);
+    table_del(&router->by_id, &e->by_id);
+    router->n_base -= e->base;
+    router->n_asked -= endpoint_is_asked(e);
+    e->broken = true; /* from here on nothing is queued for it */
+    list_each_safe (it, &e->interests)
+        interest_forget(router, list_entry(it, struct router_interest, in_endpoint));
+    list_each_safe (it, &e->intents)
+        intent_forget(router, list_entry(it, struct intent, in_endpoint));
+    notices_drop(router, NULL, endpoint);
+    endpoint_free(router, e);
+}
+
+uint32_t router_next_broken(struct router *router)
+{
+    struct list *it = list_pop(&router->broken);
+    return it ? list_entry(it, struct endpoint, in_broken)->id : 0;
+}
+
+/* ---- What all declarations share ---- */
+
+struct str *str_share(struct str *same, const char *text, size_t len)
+{
+    if (same && same->len == len && memcmp(same->text, text, len) == 0)
+        return str_ref(same);
+    return str_new(text, len);
+}
+
+bool router_is_full(const struct router *router)
+{
+    const struct router_counts *c = &router->counts;
+    uint64_t count =
+        (uint64_t)c->local_intents + c->local_interests + c->remote_intents + c->remote_interests;
+    return count >= router->max_routes;
+}
+
+int decl_check(const struct endpoint *from, const struct decl *decl, bool intent,
+               struct route *ret_route)
+{
+    struct route route;
+    int rc = route_parse(decl->route, strlen(decl->route), &route, NULL);
+    if (rc < 0)
+        return rc;
+    if (intent && route.kind == ROUTE_PATTERN)
+        return WEFT_EPATTERN;
+    if (decl->hops > ROUTER_HOPS_MAX || (decl->origin && strlen(decl->origin) > ORIGIN_MAX))
+        return WEFT_EPROTO;
+    /* An uplink tells of everyone; base peers are not held to scope (section 8). */
+    bool scoped = intent && from->class != ENDPOINT_UPLINK && !from->base;
+    if (scoped && !route_in_scope(&route, from->path, from->path_len))
+        return WEFT_ESCOPE;
+    *ret_route = route;
+    return 0;
+}
+
+bool router_would_take(const struct router *router, const struct endpoint_options *options,
+                       const struct decl *decl, bool intent)
+{
+    struct endpoint from;
+    struct route route;
+    endpoint_init(&from, ROUTER_LOCAL);
+    endpoint_describe(&from, options);
+    return decl_check(&from, decl, intent, &route) == 0 && !router_is_full(router);
+}
+
+void router_each_advert(const struct router *router, const struct endpoint_options *options,
+                        bool (*fn)(void *ctx, const struct router_advert *advert), void *ctx)
+{
+    struct endpoint to;
+    endpoint_init(&to, ROUTER_LOCAL);
+    endpoint_describe(&to, options);
+    each_advert(router, &to, fn, ctx);
+}
+
+uint64_t router_generation(const struct router *router)
+{
+    return router->generation;
+}
