@@ -211,7 +211,7 @@ static int decode_records(const uint8_t *data, struct control *owned, struct boo
 int addrbook_decode(const uint8_t *data, size_t size, struct addrbook_file *ret_file)
 {
     ret_file->where[0] = '\0';
-    size_t count;
+    size_t count = 0;
     int rc = check_frame(data, size, &count, ret_file);
     if (rc < 0)
         return rc;

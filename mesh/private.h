@@ -22,7 +22,7 @@
 #define PINGS_MAX 8u                  /* outstanding on a link */
 #define REFUSALS_MAX 8u               /* RESULTs told about one list of routes */
 #define PEERS_NAMES_MAX 250u
-#define TEXT_MAX 512u
+#define TEXT_MAX 1024u
 
 struct ping {
     uint64_t nonce; /* first 8 bytes of the payload; 0: free */

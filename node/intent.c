@@ -93,10 +93,10 @@ static void run_close(weft_node *node, struct command *command)
     if (i->rec)
         router_close_intent(mesh_router(node->mesh), i->rec);
     mesh_settle(node->mesh, node_now());
-    intent_free(i);
+    intent_handle_free(i);
 }
 
-void intent_free(weft_intent *i)
+void intent_handle_free(weft_intent *i)
 {
     str_unref(i->route);
     mem_free(i);
@@ -156,7 +156,7 @@ int weft_publish(weft_node *node, const char *route, const weft_publish_options 
 
 fail:
     flow_free(node, i->spare);
-    intent_free(i);
+    intent_handle_free(i);
     return rc;
 }
 

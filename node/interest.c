@@ -57,7 +57,7 @@ static void run_close(weft_node *node, struct command *command)
     pthread_cond_broadcast(&node->room);
     plane_unlock(node);
     node->resume_wanted = true;
-    interest_free(i);
+    interest_handle_free(i);
 }
 
 static void clear_ring(weft_interest *i)
@@ -70,7 +70,7 @@ static void clear_ring(weft_interest *i)
     i->ring_bytes = 0;
 }
 
-void interest_free(weft_interest *i)
+void interest_handle_free(weft_interest *i)
 {
     clear_ring(i);
     if (i->fd >= 0)
@@ -122,7 +122,7 @@ int weft_subscribe(weft_node *node, const char *route, const weft_subscribe_opti
         return WEFT_ENOMEM;
     rc = node_post_open(node, &node->interests, &i->list_node, &i->open_cmd);
     if (rc < 0) {
-        interest_free(i);
+        interest_handle_free(i);
         return rc;
     }
     *ret_interest = i;

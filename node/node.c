@@ -31,10 +31,10 @@ static void free_handles(weft_node *node)
     list_each_safe (it, &node->intents) {
         weft_intent *i = list_entry(it, struct weft_intent, list_node);
         flow_free(node, i->spare);
-        intent_free(i);
+        intent_handle_free(i);
     }
     list_each_safe (it, &node->interests)
-        interest_free(list_entry(it, struct weft_interest, list_node));
+        interest_handle_free(list_entry(it, struct weft_interest, list_node));
 }
 
 static void free_flow(void *ctx, const struct router_info *info)

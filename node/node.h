@@ -328,9 +328,9 @@ struct weft_interest {
 uint32_t interest_wait_ms(weft_interest *i, size_t size);
 /* Queue a message for weft_recv, by the interest's policy. False: dropped. */
 bool interest_push(weft_interest *i, weft_msg *msg);
-void interest_free(weft_interest *i);
+void interest_handle_free(weft_interest *i);
 void interest_settle_matches(weft_node *node);
-void intent_free(weft_intent *i);
+void intent_handle_free(weft_intent *i);
 void intent_tell(weft_node *node);
 
 /* ---- The node ---- */

@@ -83,7 +83,7 @@ static bool parse_scheme(const char *text, size_t len, struct url *url, struct f
 static bool ends_in_sock(struct span s)
 {
     size_t n = strlen(SOCK);
-    return span_len(s) > n && memcmp(s.end - n, SOCK, n) == 0;
+    return span_len(s) >= n && memcmp(s.end - n, SOCK, n) == 0;
 }
 
 /* Where the address ends, for one that starts with a slash. */
