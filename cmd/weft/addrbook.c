@@ -7,7 +7,7 @@
 #include "../common/memory.h"
 #include "../common/units.h"
 #include "book.h"
-#include "weft.h"
+#include "command.h"
 
 enum { OPTION_TIMEOUT = OPTION_OWN, OPTION_JSON, OPTION_TSV, OPTION_TEXT };
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "../common/units.h"
-#include "weft.h"
+#include "command.h"
 
 int usage_error(const struct command *command, const char *format, ...)
 {

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "../common/suggest.h"
-#include "weft.h"
+#include "command.h"
 
 static const struct command *const commands[] = {
     &pub_command,

@@ -8,7 +8,7 @@
 
 #include "../common/memory.h"
 #include "../common/units.h"
-#include "weft.h"
+#include "command.h"
 
 #define COUNT_MAX 1000000
 

@@ -9,7 +9,7 @@
 
 #include "../common/units.h"
 #include "source.h"
-#include "weft.h"
+#include "command.h"
 
 enum {
     OPTION_COUNT = OPTION_OWN,

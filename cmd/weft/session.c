@@ -17,7 +17,7 @@
 
 #include "../common/escape.h"
 #include "../common/memory.h"
-#include "weft.h"
+#include "command.h"
 
 #define NS_PER_SECOND UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)

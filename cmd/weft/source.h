@@ -2,7 +2,7 @@
 #ifndef CMD_WEFT_SOURCE_H
 #define CMD_WEFT_SOURCE_H
 
-#include "weft.h"
+#include "command.h"
 
 #define MESSAGE_MAX ((size_t)64 * 1024 * 1024) /* the library's own limit */
 

@@ -10,7 +10,7 @@
 
 #include "../common/escape.h"
 #include "../common/units.h"
-#include "weft.h"
+#include "command.h"
 
 #define ROUTES_MAX 32
 

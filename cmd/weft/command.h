@@ -1,7 +1,7 @@
 /* What the subcommands of weft share: exit codes, the options of a node, and a node that can be
  * waited for together with signals. */
-#ifndef CMD_WEFT_H
-#define CMD_WEFT_H
+#ifndef CMD_WEFT_COMMAND_H
+#define CMD_WEFT_COMMAND_H
 
 #include <getopt.h>
 #include <poll.h>
