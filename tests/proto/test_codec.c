@@ -1,0 +1,558 @@
+/* Control messages: each kind there and back, the bytes of real dndm frames, bodies that are
+ * damaged or want too much, and allocations that fail one after the other. */
+#include "tests/check.h"
+
+#include <weft/weft.h>
+
+#include "base/prng.h"
+#include "base/util.h"
+#include "proto/codec.h"
+
+static const uint8_t id_a[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+
+/* ---- Samples: one control of each kind, every field set ---- */
+
+static struct decl sample_decls[] = {
+    {.route = "T@a.b",
+     .hops = 2,
+     .ttl_ns = 60 * NS_PER_SEC,
+     .registered = true,
+     .alias = 77,
+     .schema = UINT64_C(0xfedcba9876543210),
+     .origin = "tcp://h:1/a"},
+    {.route = "U@c", .origin = ""},
+};
+static struct decl sample_wants[] = {
+    {.route = "*@a.**", .hops = 1, .ttl_ns = 5, .registered = true, .schema = 9, .origin = ""},
+    {.route = "U@c", .origin = ""},
+};
+static const char *const sample_ids[] = {"tcp://h:1/a", "tcp://[::1]:2/b", ""};
+static struct book_record sample_records[] = {
+    {.peer = "tcp://h:1/a",
+     .max_attempts = 10,
+     .default_backoff_ns = NS_PER_SEC,
+     .max_backoff_ns = 60 * NS_PER_SEC,
+     .multiplier = 1.5f,
+     .attempts = 4,
+     .failed_attempts = 3,
+     .last_success = UINT64_C(1795230441000909513),
+     .backoff_ns = 7,
+     .persistent = true,
+     .node_id = id_a,
+     .source = "tcp://h:2",
+     .origin = WEFT_ORIGIN_GOSSIP,
+     .last_error = "refused",
+     .banned_until = 8,
+     .added = 9},
+    {.peer = "tcp://h:3", .source = "", .last_error = ""},
+};
+
+static const uint32_t types[] = {MSG_INTENT,    MSG_INTENTS,       MSG_INTEREST, MSG_INTERESTS,
+                                 MSG_RESULT,    MSG_NOTIFY_INTENT, MSG_PING,     MSG_PONG,
+                                 MSG_HANDSHAKE, MSG_PEERS,         MSG_ADDRBOOK, MSG_GOODBYE,
+                                 MSG_DIGEST};
+
+static struct control sample(uint32_t type)
+{
+    struct control c = {.type = type};
+    switch (type) {
+    case MSG_INTENT:
+    case MSG_INTENTS:
+        c.decls.items = sample_decls;
+        c.decls.count = type == MSG_INTENT ? 1 : 2;
+        break;
+    case MSG_INTEREST:
+    case MSG_INTERESTS:
+        c.decls.items = sample_wants;
+        c.decls.count = type == MSG_INTEREST ? 1 : 2;
+        break;
+    case MSG_NOTIFY_INTENT:
+        c.notify.route = "T@a";
+        break;
+    case MSG_RESULT:
+        c.result.nonce = UINT64_MAX;
+        c.result.error = RESULT_SCHEMA;
+        c.result.description = "schemas differ";
+        break;
+    case MSG_PONG:
+        c.ping.receive_timestamp = 5;
+        c.ping.ping_timestamp = UINT64_C(1) << 63;
+        c.ping.payload = id_a;
+        c.ping.payload_len = 15;
+        break;
+    case MSG_PING:
+        c.ping.payload = id_a;
+        c.ping.payload_len = 16;
+        break;
+    case MSG_HANDSHAKE:
+        c.handshake = (struct handshake_msg){.me = "tcp://h:1/a",
+                                             .you = "tcp://h:2/b",
+                                             .stage = STAGE_INITIAL,
+                                             .intents = sample_decls,
+                                             .n_intents = 2,
+                                             .interests = sample_wants,
+                                             .n_interests = 2,
+                                             .version = PROTO_VERSION,
+                                             .node_id = id_a,
+                                             .incarnation = UINT64_MAX - 1,
+                                             .network = "lab",
+                                             .agent = "weft/0",
+                                             .features = 0x7f,
+                                             .max_frame = FRAME_MAX_DEFAULT,
+                                             .role = ROLE_LEAF};
+        break;
+    case MSG_PEERS:
+        c.peers.ids = sample_ids;
+        c.peers.count = ARRAY_LEN(sample_ids);
+        c.peers.remove = true;
+        break;
+    case MSG_ADDRBOOK:
+        c.book.records = sample_records;
+        c.book.count = ARRAY_LEN(sample_records);
+        break;
+    case MSG_GOODBYE:
+        c.goodbye.reason = GOODBYE_IDLE;
+        c.goodbye.description = "idle";
+        break;
+    case MSG_DIGEST:
+        c.digest.intents = 3;
+        c.digest.intents_hash = UINT64_MAX;
+        c.digest.interests = UINT32_MAX;
+        c.digest.interests_hash = 1;
+        c.digest.resync = true;
+        break;
+    }
+    return c;
+}
+
+/* ---- Comparing ---- */
+
+static void same_decls(const struct decl *a, const struct decl *b, size_t n, bool intents)
+{
+    for (size_t i = 0; i < n; i++) {
+        CHECK_STR(a[i].route, b[i].route);
+        CHECK_STR(a[i].origin, b[i].origin);
+        CHECK(a[i].hops == b[i].hops && a[i].ttl_ns == b[i].ttl_ns);
+        CHECK(a[i].registered == b[i].registered && a[i].schema == b[i].schema);
+        CHECK_EQ(a[i].alias, intents ? b[i].alias : 0);
+    }
+}
+
+static void same_node_id(const uint8_t *a, const uint8_t *b)
+{
+    CHECK(!a == !b);
+    CHECK(!a || memcmp(a, b, 16) == 0);
+}
+
+static void same_records(const struct book_record *a, const struct book_record *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        CHECK_STR(a[i].peer, b[i].peer);
+        CHECK_STR(a[i].source, b[i].source);
+        CHECK_STR(a[i].last_error, b[i].last_error);
+        same_node_id(a[i].node_id, b[i].node_id);
+        CHECK(a[i].max_attempts == b[i].max_attempts && a[i].attempts == b[i].attempts);
+        CHECK(a[i].default_backoff_ns == b[i].default_backoff_ns);
+        CHECK(a[i].max_backoff_ns == b[i].max_backoff_ns && a[i].backoff_ns == b[i].backoff_ns);
+        CHECK(memcmp(&a[i].multiplier, &b[i].multiplier, sizeof(float)) == 0);
+        CHECK(a[i].failed_attempts == b[i].failed_attempts && a[i].origin == b[i].origin);
+        CHECK(a[i].last_success == b[i].last_success && a[i].persistent == b[i].persistent);
+        CHECK(a[i].banned_until == b[i].banned_until && a[i].added == b[i].added);
+    }
+}
+
+static void same_handshake(const struct handshake_msg *a, const struct handshake_msg *b)
+{
+    CHECK_STR(a->me, b->me);
+    CHECK_STR(a->you, b->you);
+    CHECK_STR(a->network, b->network);
+    CHECK_STR(a->agent, b->agent);
+    CHECK(a->stage == b->stage && a->version == b->version && a->role == b->role);
+    CHECK(a->incarnation == b->incarnation && a->features == b->features);
+    CHECK_EQ(a->max_frame, b->max_frame);
+    same_node_id(a->node_id, b->node_id);
+    CHECK(a->n_intents == b->n_intents && a->n_interests == b->n_interests);
+    same_decls(a->intents, b->intents, a->n_intents, true);
+    same_decls(a->interests, b->interests, a->n_interests, false);
+}
+
+static void same_link(const struct control *a, const struct control *b)
+{
+    switch (a->type) {
+    case MSG_RESULT:
+        CHECK(a->result.nonce == b->result.nonce && a->result.error == b->result.error);
+        CHECK_STR(a->result.description, b->result.description);
+        break;
+    case MSG_PONG:
+        CHECK(a->ping.receive_timestamp == b->ping.receive_timestamp);
+        CHECK(a->ping.ping_timestamp == b->ping.ping_timestamp);
+        /* fall through */
+    case MSG_PING:
+        CHECK_EQ(a->ping.payload_len, b->ping.payload_len);
+        CHECK_MEM(a->ping.payload, b->ping.payload, a->ping.payload_len);
+        break;
+    case MSG_PEERS:
+        CHECK(a->peers.count == b->peers.count && a->peers.remove == b->peers.remove);
+        for (size_t i = 0; i < a->peers.count; i++)
+            CHECK_STR(a->peers.ids[i], b->peers.ids[i]);
+        break;
+    case MSG_GOODBYE:
+        CHECK_EQ(a->goodbye.reason, b->goodbye.reason);
+        CHECK_STR(a->goodbye.description, b->goodbye.description);
+        break;
+    case MSG_DIGEST:
+        CHECK(a->digest.intents == b->digest.intents && a->digest.resync == b->digest.resync);
+        CHECK_EQ(a->digest.interests, b->digest.interests);
+        CHECK(a->digest.intents_hash == b->digest.intents_hash);
+        CHECK(a->digest.interests_hash == b->digest.interests_hash);
+        break;
+    default:
+        FAIL("type %u is not compared", a->type);
+    }
+}
+
+static void same_control(const struct control *a, const struct control *b)
+{
+    CHECK_EQ(a->type, b->type);
+    switch (a->type) {
+    case MSG_INTENT:
+    case MSG_INTENTS:
+    case MSG_INTEREST:
+    case MSG_INTERESTS:
+        CHECK_EQ(a->decls.count, b->decls.count);
+        same_decls(a->decls.items, b->decls.items, a->decls.count,
+                   a->type == MSG_INTENT || a->type == MSG_INTENTS);
+        break;
+    case MSG_NOTIFY_INTENT:
+        CHECK_STR(a->notify.route, b->notify.route);
+        break;
+    case MSG_HANDSHAKE:
+        same_handshake(&a->handshake, &b->handshake);
+        break;
+    case MSG_ADDRBOOK:
+        CHECK_EQ(a->book.count, b->book.count);
+        same_records(a->book.records, b->book.records, a->book.count);
+        break;
+    default:
+        same_link(a, b);
+    }
+}
+
+/* ---- There and back ---- */
+
+/* Take a whole frame apart; the header borrows from it. */
+static void open_frame(const struct buf *b, struct frame *f, struct header *h)
+{
+    CHECK_EQ(frame_scan(b->data, b->len, FRAME_MAX_LIMIT, f), 1);
+    CHECK_EQ(f->size, b->len);
+    CHECK_EQ(header_decode(f->header, f->header_size, h), 0);
+}
+
+TEST(codec, round_trips)
+{
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        struct control c = sample(types[i]), back;
+        struct header h = {.timestamp = 42, .want_result = true, .type = 999}, got;
+        struct frame f;
+        struct buf b;
+        buf_init(&b, 1 << 16);
+        CHECK_EQ(codec_encode(&b, &h, &c), 0);
+        open_frame(&b, &f, &got);
+        CHECK(got.type == types[i] && got.timestamp == 42 && got.want_result);
+        CHECK_EQ(codec_decode(types[i], f.body, f.body_size, &back), 0);
+        same_control(&c, &back);
+        control_fini(&back);
+        control_fini(&back); /* harmless */
+        buf_fini(&b);
+    }
+}
+
+TEST(codec, header_route)
+{
+    struct control c = sample(MSG_INTENT);
+    struct header h = {0}, got;
+    struct frame f;
+    struct buf b;
+    buf_init(&b, 1 << 16);
+    CHECK_EQ(codec_encode(&b, &h, &c), 0);
+    open_frame(&b, &f, &got);
+    CHECK(got.route_len == 5 && memcmp(got.route, "T@a.b", 5) == 0);
+    buf_reset(&b);
+    h.route = "X@y";
+    h.route_len = 3;
+    CHECK_EQ(codec_encode(&b, &h, &c), 0);
+    open_frame(&b, &f, &got);
+    CHECK(got.route_len == 3 && memcmp(got.route, "X@y", 3) == 0);
+    buf_reset(&b);
+    h = (struct header){0};
+    c.type = MSG_INTENTS;
+    CHECK_EQ(codec_encode(&b, &h, &c), 0);
+    open_frame(&b, &f, &got);
+    CHECK(got.route == NULL);
+    buf_fini(&b);
+}
+
+/* Absent fields decode as nothing, and text is never NULL. */
+TEST(codec, empty_bodies)
+{
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        struct control c;
+        CHECK_EQ(codec_decode(types[i], (const uint8_t *)"", 0, &c), 0);
+        CHECK_EQ(c.type, types[i]);
+        if (types[i] == MSG_HANDSHAKE) {
+            CHECK_STR(c.handshake.me, "");
+            CHECK_STR(c.handshake.network, "");
+            CHECK(c.handshake.version == 0 && c.handshake.node_id == NULL);
+            CHECK(c.handshake.n_intents == 0 && c.handshake.n_interests == 0);
+        } else if (types[i] == MSG_INTENT || types[i] == MSG_INTEREST) {
+            CHECK_EQ(c.decls.count, 1);
+            CHECK_STR(c.decls.items[0].route, "");
+            CHECK_STR(c.decls.items[0].origin, "");
+        } else if (types[i] == MSG_PEERS || types[i] == MSG_ADDRBOOK) {
+            CHECK(c.peers.count == 0 && c.book.count == 0);
+        }
+        control_fini(&c);
+    }
+}
+
+TEST(codec, no_codec)
+{
+    static const uint32_t without[] = {0, MSG_MESSAGE, 10, 49, 53, 62, MSG_USER, UINT32_MAX};
+    struct buf b;
+    buf_init(&b, 1 << 16);
+    for (size_t i = 0; i < ARRAY_LEN(without); i++) {
+        struct control c = {.type = without[i]};
+        CHECK_EQ(codec_encode(&b, &(struct header){0}, &c), WEFT_EINVAL);
+        CHECK_EQ(codec_decode(without[i], (const uint8_t *)"", 0, &c), WEFT_ENOTSUP);
+    }
+    struct control two = sample(MSG_INTENTS);
+    two.type = MSG_INTENT;
+    CHECK_EQ(codec_encode(&b, &(struct header){0}, &two), WEFT_EINVAL);
+    CHECK_EQ(b.len, 0);
+    buf_fini(&b);
+    struct control zero = {0};
+    control_fini(&zero);
+}
+
+TEST(codec, node_id_length)
+{
+    /* field 17, wire type 2: tag 0x8a 0x01 */
+    uint8_t body[3 + 20] = {0x8a, 0x01, 16};
+    struct control c = {.type = 4711};
+    CHECK_EQ(codec_decode(MSG_HANDSHAKE, body, 3 + 16, &c), 0);
+    CHECK(c.handshake.node_id != NULL);
+    control_fini(&c);
+    c.type = 4711;
+    body[2] = 15;
+    CHECK_EQ(codec_decode(MSG_HANDSHAKE, body, 3 + 15, &c), WEFT_EMALFORMED);
+    body[2] = 17;
+    CHECK_EQ(codec_decode(MSG_HANDSHAKE, body, 3 + 17, &c), WEFT_EMALFORMED);
+    CHECK_EQ(c.type, 4711);
+    body[2] = 0;
+    CHECK_EQ(codec_decode(MSG_HANDSHAKE, body, 3, &c), 0);
+    CHECK(c.handshake.node_id == NULL);
+    control_fini(&c);
+}
+
+TEST(codec, record_alone)
+{
+    for (size_t i = 0; i < ARRAY_LEN(sample_records); i++) {
+        struct buf b;
+        struct control c;
+        buf_init(&b, 4096);
+        CHECK_EQ(codec_encode_record(&b, &sample_records[i]), 0);
+        CHECK_EQ(codec_decode_record(b.data, b.len, &c), 0);
+        CHECK_EQ(c.type, MSG_ADDRBOOK);
+        CHECK_EQ(c.book.count, 1);
+        same_records(c.book.records, &sample_records[i], 1);
+        control_fini(&c);
+        CHECK_EQ(codec_decode_record(b.data, b.len - 1, &c), WEFT_EMALFORMED);
+        buf_fini(&b);
+    }
+}
+
+/* ---- Limits ---- */
+
+TEST(codec, full_buffer)
+{
+    struct control c = sample(MSG_HANDSHAKE);
+    struct buf b;
+    buf_init(&b, 100);
+    CHECK(buf_put(&b, "front", 5));
+    CHECK_EQ(codec_encode(&b, &(struct header){0}, &c), WEFT_ELIMIT);
+    CHECK_EQ(b.len, 5);
+    CHECK_MEM(b.data, "front", 5);
+    buf_fini(&b);
+}
+
+TEST(codec, header_too_large)
+{
+    static char route[FRAME_HEADER_MAX + 1];
+    memset(route, 'a', sizeof(route) - 1);
+    struct decl decl = {.route = route};
+    struct control c = {.type = MSG_INTENT, .decls = {&decl, 1}};
+    struct buf b;
+    buf_init(&b, 1 << 16);
+    CHECK_EQ(codec_encode(&b, &(struct header){0}, &c), WEFT_EINVAL);
+    CHECK_EQ(b.len, 0);
+    buf_fini(&b);
+}
+
+/* Two bytes a record that cost some 200 each: a body of them must not take what it asks for. */
+TEST(codec, budget)
+{
+    static uint8_t body[64 << 10];
+    for (size_t i = 0; i < sizeof(body); i += 2)
+        body[i] = 0x0a; /* field 1, empty message */
+    static const uint32_t lists[] = {MSG_ADDRBOOK, MSG_INTENTS, MSG_INTERESTS, MSG_PEERS};
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        struct control c = {.type = 4711};
+        CHECK_EQ(codec_decode(lists[i], body, sizeof(body), &c), WEFT_ELIMIT);
+        CHECK_EQ(c.type, 4711);
+        CHECK_EQ(codec_decode(lists[i], body, 100, &c), 0);
+        CHECK_EQ(c.decls.count, 50);
+        control_fini(&c);
+    }
+}
+
+/* Lists as large as nodes send them stay within it. */
+TEST(codec, long_lists)
+{
+    enum { COUNT = 20000 };
+    char(*routes)[32] = malloc(COUNT * sizeof(*routes));
+    struct decl *decls = calloc(COUNT, sizeof(*decls));
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(routes[i], sizeof(routes[i]), "types.Pose@a.b%d", i);
+        decls[i] = (struct decl){.route = routes[i], .registered = true, .origin = ""};
+    }
+    for (uint32_t type = MSG_INTENTS; type <= MSG_INTERESTS; type += MSG_INTERESTS - MSG_INTENTS) {
+        struct control c = {.type = type, .decls = {decls, COUNT}}, back;
+        struct header h;
+        struct frame f;
+        struct buf b;
+        buf_init(&b, 4 << 20);
+        CHECK_EQ(codec_encode(&b, &(struct header){0}, &c), 0);
+        open_frame(&b, &f, &h);
+        CHECK_EQ(codec_decode(type, f.body, f.body_size, &back), 0);
+        same_control(&c, &back);
+        control_fini(&back);
+        buf_fini(&b);
+    }
+    free(decls);
+    free(routes);
+}
+
+/* Damaged bodies are decoded or refused; nothing leaks, nothing is read beyond the end. */
+TEST(codec, mutated)
+{
+    struct prng prng;
+    int accepted = 0, refused = 0;
+    prng_init(&prng, 20260501);
+    for (int i = 0; i < 60000; i++) {
+        uint32_t type = types[prng_between(&prng, 0, ARRAY_LEN(types) - 1)];
+        struct control c = sample(type), back;
+        struct header h;
+        struct frame f;
+        struct buf b;
+        buf_init(&b, 1 << 16);
+        CHECK_EQ(codec_encode(&b, &(struct header){0}, &c), 0);
+        open_frame(&b, &f, &h);
+        size_t size = prng_between(&prng, 0, 3) ? f.body_size : prng_between(&prng, 0, f.body_size);
+        uint8_t *body = malloc(size ? size : 1);
+        memcpy(body, f.body, size);
+        for (uint64_t n = prng_between(&prng, 0, 4); n > 0 && size > 0; n--)
+            body[prng_between(&prng, 0, size - 1)] = (uint8_t)prng_next(&prng);
+        if (prng_between(&prng, 0, 9) == 0)
+            type = types[prng_between(&prng, 0, ARRAY_LEN(types) - 1)];
+        int rc = codec_decode(type, body, size, &back);
+        free(body); /* what was decoded does not borrow from it */
+        buf_fini(&b);
+        accepted += rc == 0;
+        refused += rc < 0;
+        if (rc < 0) {
+            CHECK(rc == WEFT_EMALFORMED || rc == WEFT_ELIMIT);
+            continue;
+        }
+        buf_init(&b, 1 << 20);
+        rc = codec_encode(&b, &(struct header){.route = "x", .route_len = 1}, &back);
+        CHECK_EQ(rc, 0);
+        control_fini(&back);
+        buf_fini(&b);
+    }
+    CHECK(accepted > 1000 && refused > 1000);
+}
+
+/* ---- Out of memory ---- */
+
+static int allocations_left;
+
+static void *failing_alloc(size_t size)
+{
+    return allocations_left-- > 0 ? malloc(size) : NULL;
+}
+
+static void *failing_resize(void *p, size_t size)
+{
+    return allocations_left-- > 0 ? realloc(p, size) : NULL;
+}
+
+/* One attempt with `n` allocations: true once it got through. */
+static bool try_with(int n, const struct control *c)
+{
+    struct control back = {.type = 4711};
+    struct frame f;
+    struct header h;
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    allocations_left = n;
+    int rc = codec_encode(&b, &(struct header){0}, c);
+    if (rc == 0) {
+        open_frame(&b, &f, &h);
+        rc = codec_decode(c->type, f.body, f.body_size, &back);
+    } else {
+        CHECK_EQ(b.len, 0);
+    }
+    CHECK(rc == 0 || (rc == WEFT_ENOMEM && back.type == 4711));
+    if (rc == 0)
+        control_fini(&back);
+    buf_fini(&b);
+    return rc == 0;
+}
+
+TEST(codec, out_of_memory)
+{
+    struct decl many[200];
+    for (size_t i = 0; i < ARRAY_LEN(many); i++)
+        many[i] = sample_decls[i % 2];
+    CHECK_EQ(weft_set_allocator(failing_alloc, failing_resize, free), 0);
+    for (size_t i = 0; i <= ARRAY_LEN(types); i++) {
+        struct control c = sample(i < ARRAY_LEN(types) ? types[i] : MSG_INTENTS);
+        if (i == ARRAY_LEN(types)) {
+            c.decls.items = many;
+            c.decls.count = ARRAY_LEN(many);
+        }
+        int n = 0;
+        while (!try_with(n, &c))
+            CHECK(++n < 100);
+        CHECK(n >= 2); /* the buffer, and the arena */
+    }
+    weft_set_allocator(NULL, NULL, NULL);
+}
+
+/* ---- Result codes ---- */
+
+TEST(codec, result_codes)
+{
+    for (uint64_t code = 0; code <= RESULT_SHUTDOWN; code++) {
+        int error = result_to_error(code);
+        CHECK(code == 0 ? error == 0 : error < 0);
+        if (code != RESULT_FAILURE)
+            CHECK_EQ(result_from_error(error), code);
+    }
+    CHECK_EQ(result_to_error(13), WEFT_EPROTO);
+    CHECK_EQ(result_to_error(UINT64_MAX), WEFT_EPROTO);
+    CHECK_EQ(result_from_error(WEFT_EIO), RESULT_FAILURE);
+    CHECK_EQ(result_from_error(-9999), RESULT_FAILURE);
+    CHECK_EQ(result_from_error(WEFT_EURL), RESULT_MALFORMED);
+    CHECK_EQ(result_from_error(WEFT_ESCOPE), RESULT_DENIED);
+}
