@@ -174,7 +174,7 @@ void handshake_fill(const struct handshake *h, enum stage stage, struct handshak
     const struct handshake_self *self = h->self;
     bool opening = h->initiator && stage == STAGE_INITIAL;
     *ret_msg = (struct handshake_msg){
-        .me = stage == STAGE_INITIAL ? self->me : h->me.text,
+        .me = h->me.text,
         .you = opening ? h->dialled.text : h->peer.text,
         .stage = stage,
         .version = PROTO_VERSION,

@@ -26,7 +26,8 @@
 #define HANDSHAKE_SETTLED_NS (10 * NS_PER_SEC)
 #define HANDSHAKE_SETTLED_DIALER_NS (5 * NS_PER_SEC)
 
-/* What we are. Borrowed by every machine; strings outlive them. */
+/* What we are. Borrowed by every machine. `me` may change while machines run: each keeps to the one
+ * it was started with. The other strings outlive them. */
 struct handshake_self {
     const char *me;   /* FQN as configured or advertised; may have an unspecified host */
     bool advertised;  /* `me` is configured `advertise`: it always wins over what others observe */
@@ -69,7 +70,7 @@ struct handshake {
                      1]; /* address the connection comes from; "" where there is none (unix) */
 
     /* Of this link, once IDENTIFIED. */
-    struct url me;   /* what the other side calls us */
+    struct url me;   /* what the other side calls us; before, what we claim to be */
     struct url peer; /* FQN of the other side */
     bool base;       /* it speaks the base protocol alone */
     bool has_node_id;

@@ -236,18 +236,17 @@ int identity_consume(struct handshake *h, const struct handshake_msg *msg)
     return 0;
 }
 
-/* Is `you` our name, as agreed or as we claim it? The responder hears it here first, and who keeps
- * to its advertised name has not kept the observed one: there any name it may have will do. */
+/* Is `you` our name, as agreed or as we claimed it? The responder hears it here first, and who
+ * keeps to its advertised name has not kept the observed one: there any name it may have will do.
+ */
 static bool confirms_me(const struct handshake *h, const struct url *you)
 {
     struct url own;
     if (same_name(&h->me, you))
         return true;
-    if (url_parse(h->self->me, strlen(h->self->me), &own, NULL) < 0)
-        return false;
-    if (h->initiator && !h->self->advertised)
-        return same_name(&own, you);
-    return may_be_called(h, &own, you);
+    if (!h->initiator || h->self->advertised)
+        return may_be_called(h, &h->me, you);
+    return url_parse(h->self->me, strlen(h->self->me), &own, NULL) == 0 && same_name(&own, you);
 }
 
 int identity_confirm(struct handshake *h, const struct handshake_msg *msg)

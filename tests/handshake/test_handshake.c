@@ -100,6 +100,27 @@ TEST(handshake, advertised_wins_over_observed)
     }
 }
 
+/* A node that learns from one peer how it is reached, while it shakes hands with another. */
+TEST(handshake, own_name_changes_meanwhile)
+{
+    for (int step = 0; step < 4; step++) {
+        struct pair p;
+        pair_init(&p, "tcp://0.0.0.0:7400/arm", "tcp://0.0.0.0:7401/base");
+        p.a_seen_from = "10.0.0.7";
+        pair_start(&p, "tcp://10.0.0.2:7401/base");
+        for (int i = 0; i < 4; i++) {
+            enum stage stage = i < 2 ? STAGE_INITIAL : STAGE_FINAL;
+            if (i == step) {
+                p.a.me = "tcp://192.168.9.7:7400/arm";
+                p.b.me = "tcp://192.168.9.2:7401/base";
+            }
+            CHECK(i & 1 ? pair_b_to_a(&p, stage) >= 0 : pair_a_to_b(&p, stage) > 0);
+        }
+        CHECK_STR(p.ha.me.text, "tcp://10.0.0.7:7400/arm");
+        CHECK_STR(p.hb.me.text, "tcp://10.0.0.2:7401/base");
+    }
+}
+
 TEST(handshake, client_keeps_its_name_without_address)
 {
     struct pair p;
