@@ -27,6 +27,8 @@ static void on_tick(uv_timer_t *timer)
 {
     struct app *app = timer->data;
     char text[64];
+    if (!weft_intent_interested(app->intent)) /* nothing is made for nobody */
+        return;
     int len = snprintf(text, sizeof(text), "tick %lu", ++app->sent);
     int rc = weft_send(app->intent, text, (size_t)len); /* on the loop's thread it never blocks */
     if (rc < 0)

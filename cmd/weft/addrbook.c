@@ -99,8 +99,7 @@ static int fetch(const struct dump *d, weft_addrbook **ret_book)
     struct session s = {.quiet = true};
     weft_options o;
     session_options(&d->link, &o);
-    o.role = WEFT_ROLE_CLIENT;
-    o.max_peers = 1;
+    o.role = WEFT_ROLE_LEAF;
     o.linger_ms = 1000;
     int code = session_open(&s, &o);
     if (code != EXIT_OK)

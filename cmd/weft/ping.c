@@ -1,5 +1,5 @@
-/* weft ping: link to a node as a client that takes no further links, and measure round trips at the
- * protocol level, PING to PONG: neither routes nor queues of messages are in the way. */
+/* weft ping: link to one node as its leaf, so that no other hears of it, and measure round trips at
+ * the protocol level, PING to PONG: neither routes nor queues of messages are in the way. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -150,9 +150,8 @@ static int run(int argc, char **argv)
     if (code != EXIT_OK || done)
         goto out;
     p.session.quiet = true;
-    p.link.role = WEFT_ROLE_CLIENT;
+    p.link.role = WEFT_ROLE_LEAF;
     session_options(&p.link, &o);
-    o.max_peers = 1;
     o.linger_ms = 1000;
     p.rtt_ns = xresize(NULL, (size_t)p.count * sizeof(*p.rtt_ns));
     code = session_open(&p.session, &o);

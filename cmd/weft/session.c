@@ -159,7 +159,7 @@ int session_open(struct session *s, weft_options *options)
     int code;
     signal(SIGPIPE, SIG_IGN);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
-    s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
+    s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (s->signal_fd < 0)
         return failure("cannot wait for signals: %s", strerror(errno));
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -185,6 +185,10 @@ close_signal_fd:
 void session_close(struct session *s)
 {
     sigset_t set = stop_signals();
+    struct signalfd_siginfo taken;
+    /* What has come so far was heeded and must not strike when the signals are given back. */
+    while (read(s->signal_fd, &taken, sizeof(taken)) == sizeof(taken))
+        continue;
     close(s->signal_fd);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     weft_node_close(s->node);

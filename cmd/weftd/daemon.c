@@ -27,6 +27,7 @@ struct daemon {
     uv_signal_t signals[SIGNALS];
     size_t signals_open; /* handles of `signals` that are to be closed */
     weft_node *node;     /* NULL once detached */
+    uint64_t log;        /* enum weft_log_level: lines above it are not made */
 };
 
 /* ---- Logging --------------------------------------------------------------------------------- */
@@ -39,6 +40,13 @@ static void log_line(enum weft_log_level level, const char *text, void *user)
     clock_gettime(CLOCK_REALTIME, &now);
     uint64_t ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
     fprintf(stderr, "%s %-5s %s\n", time_format(ns, 3, stamp), names[level], text);
+}
+
+/* A line of the daemon's own; the node keeps to its level by itself. */
+static void log_info(const struct daemon *d, const char *text)
+{
+    if (d->log >= WEFT_LOG_INFO)
+        log_line(WEFT_LOG_INFO, text, NULL);
 }
 
 /* ---- Signals --------------------------------------------------------------------------------- */
@@ -63,7 +71,7 @@ static void on_signal(uv_signal_t *handle, int number)
         _exit(EXIT_FAILED);
     char text[64];
     snprintf(text, sizeof(text), "%s: closing down", strsignal(number));
-    log_line(WEFT_LOG_INFO, text, NULL);
+    log_info(d, text);
     d->node = NULL;
     weft_node_detach(node, on_detached, d);
 }
@@ -117,14 +125,14 @@ static int explain_failure(int rc, char *text)
 /* All peers, each with its own schedule. Those that cannot be dialled are named; if any, the daemon
  * does not start, for it would not be what was asked for. Our own URL is passed over: one list of
  * peers for all nodes is a good way to configure them. */
-static int dial_peers(const struct config *config, weft_node *node)
+static int dial_peers(const struct daemon *d, const struct config *config)
 {
     int code = EXIT_OK;
     for (size_t i = 0; i < config->peer_count; i++) {
         const struct config_peer *peer = &config->peers[i];
-        int rc = weft_node_dial(node, peer->url, &peer->dial);
+        int rc = weft_node_dial(d->node, peer->url, &peer->dial);
         if (rc == WEFT_ESELF)
-            log_line(WEFT_LOG_INFO, "one of peers is this node itself and is passed over", NULL);
+            log_info(d, "one of peers is this node itself and is passed over");
         if (rc == 0 || rc == WEFT_ESELF)
             continue;
         fprintf(stderr, "weftd: cannot dial %s: %s; correct or remove it under peers\n", peer->url,
@@ -143,7 +151,7 @@ static int start_node(struct daemon *d, const struct config *config)
     int rc = weft_node_attach(&d->loop, &options, &d->node, &text);
     if (rc < 0)
         return explain_failure(rc, text);
-    int code = dial_peers(config, d->node);
+    int code = dial_peers(d, config);
     if (code != EXIT_OK) {
         weft_node_detach(d->node, NULL, NULL);
         d->node = NULL;
@@ -159,7 +167,7 @@ static int start_node(struct daemon *d, const struct config *config)
 
 int daemon_run(const struct config *config)
 {
-    struct daemon d = {0};
+    struct daemon d = {.log = config->log};
     int code = EXIT_FAILED;
     signal(SIGPIPE, SIG_IGN);
     int rc = uv_loop_init(&d.loop);
