@@ -47,7 +47,7 @@ class Failed(Exception):
 
 
 def find(build, name):
-    for folder in (f"cmd/{name}", "examples"):
+    for folder in ("cmd", "examples"):
         path = os.path.join(build, folder, name)
         if os.path.isfile(path):
             return path
@@ -194,8 +194,8 @@ class Demo:
         step("Node c is started again, with the same config file")
         marks = {node: self.routers[node].mark() for node in ("a", "b")}
         since = self.watchers["c"].mark()
-        self.start_router("c")
         started = time.monotonic()
+        self.start_router("c")
         for node, mark in marks.items():
             tell(node, self.bare(self.routers[node].wait(r"peer up.*/demo\.c\b", mark)[0]))
         linked = time.monotonic() - started

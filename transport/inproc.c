@@ -264,7 +264,7 @@ static int inproc_dial(uv_loop_t *loop, const struct url *url, const struct stre
     int rc = pipe_new(&pipe);
     if (rc < 0)
         return rc;
-    struct inproc_stream *s;
+    struct inproc_stream *s = NULL;
     rc = stream_new(loop, pipe, DIALLER, &s);
     if (rc < 0) {
         drop_pipe(pipe);
@@ -301,7 +301,7 @@ static void on_pending(uv_async_t *async)
         struct pipe *pipe = dequeue(l);
         if (!pipe)
             return;
-        struct inproc_stream *s;
+        struct inproc_stream *s = NULL;
         int rc = stream_new(l->loop, pipe, ACCEPTOR, &s);
         if (rc < 0) {
             pipe_close(pipe, ACCEPTOR);

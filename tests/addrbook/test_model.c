@@ -252,7 +252,7 @@ static void check_may_dial(const struct model *m, int i, uint64_t due)
 }
 
 /* The earliest time of all, and whether any entry that may be dialled is due. */
-static uint64_t earliest(const struct model *m, bool *ret_ready)
+static uint64_t earliest(const struct model *m, uint64_t due_of[PEERS], bool *ret_ready)
 {
     uint64_t first = NEVER;
     *ret_ready = false;
@@ -260,6 +260,7 @@ static uint64_t earliest(const struct model *m, bool *ret_ready)
         if (!m->peers[i].exists)
             continue;
         uint64_t due = view_of(&m->f, m->peers[i].url).next_dial;
+        due_of[i] = due;
         first = due < first ? due : first;
         bool busy = m->peers[i].named && m->peers[i ^ 1].named && m->peers[i ^ 1].out;
         if (due <= m->f.now.mono_ns && !banned(m, i) && !busy)
@@ -270,12 +271,9 @@ static uint64_t earliest(const struct model *m, bool *ret_ready)
 
 static void next(struct model *m)
 {
-    struct addrbook_view before[PEERS];
-    for (int i = 0; i < PEERS; i++)
-        if (m->peers[i].exists)
-            before[i] = view_of(&m->f, m->peers[i].url);
     bool ready;
-    uint64_t first = earliest(m, &ready), deadline = addrbook_deadline(m->f.book);
+    uint64_t due_of[PEERS];
+    uint64_t first = earliest(m, due_of, &ready), deadline = addrbook_deadline(m->f.book);
     EXPECT(m, deadline == (m->out == ADDRBOOK_DIALS_MAX ? NEVER : first));
     struct addrbook_dial dial;
     bool got = addrbook_next_dial(m->f.book, m->f.now, &dial);
@@ -284,8 +282,8 @@ static void next(struct model *m)
         return;
     int i = peer_of(m, dial.url);
     EXPECT(m, i < PEERS);
-    check_may_dial(m, i, before[i].next_dial);
-    EXPECT(m, dial.entry == before[i].id);
+    check_may_dial(m, i, due_of[i]);
+    EXPECT(m, dial.entry == view_of(&m->f, dial.url).id);
     m->peers[i].out = true;
     m->peers[i].id = dial.entry;
     m->out++;
@@ -428,7 +426,8 @@ static void walk(uint64_t seed)
         snprintf(m.peers[i].url, sizeof(m.peers[i].url), "tcp://10.0.0.%d:7400/p", 10 + 3 * i);
     for (m.step = 0; m.step < STEPS; m.step++) {
         one_step(&m);
-        compare(&m);
+        if (m.step % 8 == 0)
+            compare(&m);
     }
     fixture_close(&m.f);
 }

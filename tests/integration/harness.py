@@ -209,7 +209,7 @@ PEER_DOWN = r"peer down.*/{path}(?:\s|$|[,:;(\"'])"
 
 
 def program(name):
-    for folder in (f"cmd/{name}", "cmd", "examples", "."):
+    for folder in ("cmd", "examples", "tests/integration"):
         path = os.path.join(BUILD, folder, name)
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return path
