@@ -98,7 +98,7 @@ static int check_self(struct handshake *h, const struct handshake_msg *msg, cons
                                 "'%.100s' is this node itself: remove it from its own peers",
                                 peer->text);
     return handshake_refuse(
-        h, WEFT_ESELF,
+        h, WEFT_EDENIED,
         "'%.80s' and '%.80s' have the same node id: one address book was copied "
         "from the other; remove it on one of them",
         peer->text, h->me.text);

@@ -223,7 +223,7 @@ TEST(file, says_where)
 }
 
 /* Build a file around records as a stranger may have written them, sums in order. */
-static void wrap(struct buf *out, const uint8_t *body, size_t size)
+static void wrap(struct buf *out, const uint8_t *body, size_t size, uint32_t count)
 {
     buf_init(out, 1 << 20);
     buf_put(out, "WEFTBOOK", 8);
@@ -233,7 +233,7 @@ static void wrap(struct buf *out, const uint8_t *body, size_t size)
     buf_put_u32(out, (uint32_t)crc32_z(0, body, size));
     buf_put(out, body, size);
     buf_put(out, "WEFTEND.", 8);
-    buf_put_u32(out, 1);
+    buf_put_u32(out, count);
     CHECK(buf_put_u32(out, (uint32_t)crc32_z(0, out->data, out->len)));
 }
 
@@ -242,7 +242,7 @@ TEST(file, sound_sums_around_nonsense)
     static const uint8_t bodies[][4] = {{0x0a, 0x7f, 'x', 'y'}, {0xff, 0xff, 0xff, 0xff}};
     for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
         struct buf out;
-        wrap(&out, bodies[i], sizeof(bodies[i]));
+        wrap(&out, bodies[i], sizeof(bodies[i]), 1);
         struct addrbook_file file;
         CHECK_EQ(addrbook_decode(out.data, out.len, &file), WEFT_ECORRUPT);
         CHECK_STR(file.where, "byte 36: expected an AddrbookEntry message");
@@ -250,11 +250,21 @@ TEST(file, sound_sums_around_nonsense)
     }
     struct buf out;
     static const uint8_t large[5000];
-    wrap(&out, large, sizeof(large));
+    wrap(&out, large, sizeof(large), 1);
     must_fail(out.data, out.len, "a record over the limit", 28);
     buf_fini(&out);
-    wrap(&out, large, 0);
+    wrap(&out, large, 0, 1);
     must_fail(out.data, out.len, "a record of nothing", 28);
+    buf_fini(&out);
+    static const uint8_t entry[] = {0x0a, 0x03, 'a', ':', 'b'};
+    struct addrbook_file file;
+    wrap(&out, entry, sizeof(entry), 1);
+    CHECK_EQ(addrbook_decode(out.data, out.len, &file), 0);
+    addrbook_file_fini(&file);
+    buf_fini(&out);
+    wrap(&out, entry, sizeof(entry), 2);
+    CHECK_EQ(addrbook_decode(out.data, out.len, &file), WEFT_ECORRUPT);
+    CHECK_STR(file.where, "byte 49: expected the number of records in the file");
     buf_fini(&out);
 }
 

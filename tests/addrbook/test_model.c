@@ -1,8 +1,8 @@
 /* The book against a naive model, under random operations and a clock that the test moves.
  *
  * The universe is PEERS addresses of PEERS / 2 nodes, two names each. The model keeps plain arrays
- * of what must be true of each address and never looks into the book to decide it; after each
- * operation book and model are compared, address by address. */
+ * of what must be true of each address and never looks into the book to decide it; each operation
+ * checks what it did, and every few steps book and model are compared, address by address. */
 #include "fixture.h"
 
 #define PEERS 32

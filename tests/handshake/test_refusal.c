@@ -57,8 +57,8 @@ TEST(refusal, copied_address_book)
     struct pair p;
     pair_init(&p, A, B);
     memcpy(p.b.node_id, p.a.node_id, 16);
-    CHECK_EQ(pair_run(&p, B), WEFT_ESELF);
-    refused(&p, WEFT_ESELF,
+    CHECK_EQ(pair_run(&p, B), WEFT_EDENIED);
+    refused(&p, WEFT_EDENIED,
             "'" A "' and '" B
             "' have the same node id: one address book was copied from the other; "
             "remove it on one of them");
