@@ -26,7 +26,6 @@ class Abuse(harness.Case):
         self.sub = self.weft("sub", "T@lab.b.words", "-P", self.victim.sock)
         self.pub = self.weft("pub", "T@lab.b.words", "-", "-P", self.other.sock, stdin=subprocess.PIPE)
         self.healthy()
-        self.links = self.victim.proc.count("peer down")
 
     def tearDown(self):
         try:
@@ -56,11 +55,11 @@ class Abuse(harness.Case):
     def hello(self, me, **fields):
         return wire.message("HANDSHAKE", me=me, you=self.victim.url, stage=wire.INITIAL, **fields)
 
-    def join(self, path="lab.evil", **fields):
-        """A linked peer without an address of its own, as a client is."""
-        me = f"tcp://0.0.0.0:0/{path}"
-        fields = {"version": 1, "node_id": os.urandom(16), "incarnation": 7, "role": wire.CLIENT,
-                  "max_frame": 4 << 20, "agent": "test", **fields}
+    def join(self, path="lab.evil"):
+        """A linked peer, with an address at which nobody listens."""
+        me = f"tcp://127.0.0.1:{harness.free_port()}/{path}"
+        fields = {"version": 1, "node_id": os.urandom(16), "incarnation": 7, "role": wire.PEER,
+                  "max_frame": 4 << 20, "agent": "test"}
         conn = self.dial()
         conn.send(self.hello(me, **fields))
         answer = conn.expect("HANDSHAKE", "RESULT")
@@ -209,6 +208,8 @@ class AfterTheHandshake(Abuse):
         conn = self.join()
         names = [f"tcp://192.0.2.{i % 250 + 1}:{1000 + i // 250}/lab.far{i}" for i in range(10000)]
         conn.send(wire.message("PEERS", ids=names))
+        result = conn.expect("RESULT").decode()
+        self.assertEqual(result["error"], wire.LIMIT, result)
         self.still_linked(conn)
         book = self.run_weft("addrbook", "dump", self.victim.sock, "--tsv")
         self.assertLessEqual(book.count("lab.far"), 250)
