@@ -153,6 +153,12 @@ static bool settle_duplicates(struct mesh *m, struct mesh_link *l, struct moment
         enum verdict verdict =
             handshake_arbitrate(m->me.node_id, l->hs.node_id, &old, &fresh, now.mono_ns);
         if (verdict == KEEP_OLD) {
+            if (o->state == LINK_UP && l->priv->book_entry) {
+                /* What was dialled is one more name of a linked peer. */
+                addrbook_linked(m->book, l->priv->book_entry, o->hs.peer.text,
+                                o->hs.has_node_id ? o->hs.node_id : NULL, now);
+                l->priv->book_entry = 0;
+            }
             link_end(m, l, WEFT_EDUPLICATE, "another link to this node stands", true, 0, now);
             return false;
         }

@@ -106,6 +106,7 @@ struct router_intent *router_find_intent_by_route(const struct router *router, u
 
 void intent_free(struct intent *intent)
 {
+    list_remove(&intent->pub.priv_changed);
     str_unref(intent->pub.route);
     str_unref(intent->pub.origin);
     str_unref(intent->shown);
@@ -148,13 +149,13 @@ static int intent_new(struct router *router, struct endpoint *from, struct entry
     struct intent *i = mem_zalloc(sizeof(*i));
     if (!i)
         return WEFT_ENOMEM;
+    list_init(&i->pub.priv_changed);
     i->pub.route = str_share(entry->route, route->text, route->len);
     i->pub.origin = *origin ? share_origin(from, origin) : NULL;
     if (!i->pub.route || (*origin && !i->pub.origin) || !show_origin(router, i, from, entry)) {
         intent_free(i);
         return WEFT_ENOMEM;
     }
-    list_init(&i->pub.priv_changed);
     i->pub.endpoint = from->id;
     i->from = from;
     i->entry = entry;
@@ -219,7 +220,6 @@ void intent_forget(struct router *router, struct intent *intent)
 void router_release_intent(struct router *router, struct router_intent *intent)
 {
     assert(intent->dead);
-    list_remove(&intent->priv_changed);
     intent_free(container_of(intent, struct intent, pub));
 }
 

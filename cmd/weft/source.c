@@ -63,6 +63,8 @@ int source_file(struct source *source, const char *file)
 void source_lines(struct source *source)
 {
     source->lines = true;
+    source->allocated = 2 * READ_SIZE;
+    source->data = xresize(NULL, source->allocated);
 }
 
 void source_fini(struct source *source)
@@ -99,7 +101,7 @@ static void make_room(struct source *s)
     }
     if (s->allocated - s->size >= READ_SIZE)
         return;
-    s->allocated = s->allocated ? s->allocated * 2 : 2 * READ_SIZE;
+    s->allocated *= 2;
     s->data = xresize(s->data, s->allocated);
 }
 

@@ -125,8 +125,8 @@ class Messages(harness.Case):
         super().setUp()
         self.a = self.router("lab.a")
 
-    def sub(self, *args, route="T@lab.a.x", **how):
-        return self.weft("sub", route, "-P", self.a.sock, *args, **how)
+    def sub(self, *args, route="T@lab.a.x"):
+        return self.weft("sub", route, "-P", self.a.sock, *args, split=True)
 
     def pub(self, *args, route="T@lab.a.x", **how):
         return self.weft("pub", route, "-P", self.a.sock, *args, **how)
@@ -135,13 +135,13 @@ class Messages(harness.Case):
         for url in (self.a.sock, self.a.url):
             for role in ([], ["--leaf"], ["--client"]):
                 with self.subTest(f"{url} {role}"):
-                    sub = self.weft("sub", "T@lab.a.x", "-P", url, *role, "--count", "1")
+                    sub = self.weft("sub", "T@lab.a.x", "-P", url, *role, "--count", "1", split=True)
                     self.pub("hello").expect_exit(0)
                     self.assertEqual(sub.expect_exit(0), ["hello"])
 
     def test_listening_pair_without_a_router(self):
         url = f"tcp://127.0.0.1:{harness.free_port()}/"
-        sub = self.weft("sub", "types.Text@demo", "-l", url, "--count", "1")
+        sub = self.weft("sub", "types.Text@demo", "-l", url, "--count", "1", split=True)
         self.weft("pub", "types.Text@demo", "hello", "-P", url).expect_exit(0)
         self.assertEqual(sub.expect_exit(0), ["hello"])
 
@@ -208,7 +208,7 @@ class Messages(harness.Case):
         self.assertEqual((binary["route"], base64.b64decode(binary["base64"])), ("U@lab.a.y", b"\xff\x00\xfe"))
 
     def test_several_routes_and_verbose(self):
-        sub = self.weft("sub", "T@lab.a.x", "U@lab.a.y", "-v", "-P", self.a.sock, "--count", "2")
+        sub = self.weft("sub", "T@lab.a.x", "U@lab.a.y", "-v", "-P", self.a.sock, "--count", "2", split=True)
         self.pub("one", route="T@lab.a.x").expect_exit(0)
         sub.wait_line("one")
         self.pub("two", route="U@lab.a.y").expect_exit(0)
@@ -217,7 +217,8 @@ class Messages(harness.Case):
     def test_timeout_before_count(self):
         sub = self.sub("--count", "2", "--timeout", "1")
         self.pub("one").expect_exit(0)
-        self.assertIn("1 of 2 messages", "\n".join(sub.expect_exit(1)))
+        self.assertEqual(sub.expect_exit(1), ["one"])
+        self.assertIn("1 of 2 messages", "\n".join(sub.errors))
 
     def test_timeout_under_a_flood(self):
         sub = self.sub("--timeout", "1", "--format", "hex")
@@ -357,6 +358,18 @@ class Daemon(harness.Case):
             a = self.router("lab.a")
             a.proc.process.send_signal(number)
             a.proc.expect_exit(0)
+
+    def test_second_signal_ends_at_once(self):
+        """While the first is still waiting for a subscriber that has stopped reading."""
+        a = harness.Router(self, "lab.a", extra="linger: 1h\n").start()
+        sub = self.weft("sub", "T@lab.a.x", "-P", a.sock, "--format", "hex")
+        self.weft("pub", "T@lab.a.x", "x", "-P", a.sock).expect_exit(0)
+        sub.wait_line("78")
+        sub.process.send_signal(signal.SIGSTOP)
+        self.weft("pub", "T@lab.a.x", "-P", a.sock, "--size", "256KiB", "--count", "32").expect_exit(0)
+        a.proc.process.send_signal(signal.SIGTERM)
+        a.proc.wait_line("closing down")
+        a.proc.terminate(code=1)
 
     def test_log_level(self):
         a = harness.Router(self, "lab.a", extra="log: error\n").start()

@@ -148,14 +148,15 @@ class BeforeTheHandshake(Abuse):
         self.refused(conn, wire.MALFORMED, wire.DENIED, wire.FAILURE)
 
     def test_handshake_in_our_own_name(self):
-        """With the victim's own node id, which it tells in its handshake."""
+        """With the victim's own identity, which it tells in its handshake."""
         conn = self.dial()
         conn.send(self.hello("tcp://127.0.0.1:1/lab.z", version=1, node_id=os.urandom(16), incarnation=1))
-        node_id = conn.expect("HANDSHAKE").decode()["node_id"]
-        self.assertEqual(len(node_id), 16)
+        told = conn.expect("HANDSHAKE").decode()
+        self.assertEqual(len(told["node_id"]), 16)
         conn.close()
         conn = self.dial()
-        conn.send(self.hello("tcp://127.0.0.1:1/lab.z", version=1, node_id=node_id, incarnation=1))
+        conn.send(self.hello("tcp://127.0.0.1:1/lab.z", version=1, node_id=told["node_id"],
+                             incarnation=told["incarnation"]))
         self.refused(conn, wire.SELF)
 
     def test_one_that_says_nothing(self):
@@ -253,8 +254,8 @@ class AfterTheHandshake(Abuse):
         for _ in range(5):
             self.healthy()
         reader.expect_exit(0)
-        flood.exit_code()
-        flood.may_exit_with.add(flood.process.returncode)
+        flood.may_exit_with.add(flood.exit_code())
+        conn.expect("MESSAGE")  # it was among the subscribers
 
 
 if __name__ == "__main__":
