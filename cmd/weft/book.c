@@ -168,29 +168,30 @@ static const char *node_id(const weft_addrbook_entry *e, struct cell *c)
  */
 
 static const struct column {
-    const char *name; /* as in JSON; the table has it in capitals and without its unit */
+    const char *name;  /* in all forms but the table */
+    const char *title; /* of the table, NULL: not in it; short, since the width is the terminal's */
     value_fn *value;
-    bool in_table;
-    int flags; /* SCOLS_FL_… */
-    int json;  /* SCOLS_JSON_… */
+    double width; /* of the table's, where it does not fit as it is; 0: as it is */
+    int flags;    /* SCOLS_FL_… of the table */
+    int json;     /* SCOLS_JSON_… */
 } columns[] = {
-    {"peer", peer, true, 0, SCOLS_JSON_STRING},
-    {"state", state, true, 0, SCOLS_JSON_STRING},
-    {"origin", origin, true, 0, SCOLS_JSON_STRING},
-    {"persistent", persistent, true, 0, SCOLS_JSON_BOOLEAN},
-    {"attempts", attempts, true, SCOLS_FL_RIGHT, SCOLS_JSON_NUMBER},
-    {"failed", failed, true, SCOLS_FL_RIGHT, SCOLS_JSON_NUMBER},
-    {"backoff_ms", backoff, true, SCOLS_FL_RIGHT, SCOLS_JSON_NUMBER},
-    {"last_success", last_success, true, SCOLS_FL_RIGHT, SCOLS_JSON_STRING},
-    {"last_error", last_error, true, SCOLS_FL_TRUNC, SCOLS_JSON_STRING},
-    {"source", source, true, SCOLS_FL_TRUNC, SCOLS_JSON_STRING},
-    {"node_id", node_id, false, 0, SCOLS_JSON_STRING},
-    {"max_attempts", max_attempts, false, 0, SCOLS_JSON_NUMBER},
-    {"default_backoff_ms", default_backoff, false, 0, SCOLS_JSON_NUMBER},
-    {"max_backoff_ms", max_backoff, false, 0, SCOLS_JSON_NUMBER},
-    {"multiplier", multiplier, false, 0, SCOLS_JSON_NUMBER},
-    {"banned_until", banned_until, false, 0, SCOLS_JSON_STRING},
-    {"added", added, false, 0, SCOLS_JSON_STRING},
+    {"peer", "PEER", peer, 0.3, SCOLS_FL_WRAP, SCOLS_JSON_STRING},
+    {"state", "STATE", state, 0, 0, SCOLS_JSON_STRING},
+    {"origin", "ORIGIN", origin, 0, 0, SCOLS_JSON_STRING},
+    {"persistent", "KEEP", persistent, 0, 0, SCOLS_JSON_BOOLEAN},
+    {"attempts", "DIALS", attempts, 0, SCOLS_FL_RIGHT, SCOLS_JSON_NUMBER},
+    {"failed", "FAILED", failed, 0, SCOLS_FL_RIGHT, SCOLS_JSON_NUMBER},
+    {"backoff_ms", "PAUSE", backoff, 0, SCOLS_FL_RIGHT, SCOLS_JSON_NUMBER},
+    {"last_success", "LINKED", last_success, 0, SCOLS_FL_RIGHT, SCOLS_JSON_STRING},
+    {"last_error", "ERROR", last_error, 0.25, SCOLS_FL_WRAP, SCOLS_JSON_STRING},
+    {"source", "SOURCE", source, 0.15, SCOLS_FL_TRUNC, SCOLS_JSON_STRING},
+    {"node_id", NULL, node_id, 0, 0, SCOLS_JSON_STRING},
+    {"max_attempts", NULL, max_attempts, 0, 0, SCOLS_JSON_NUMBER},
+    {"default_backoff_ms", NULL, default_backoff, 0, 0, SCOLS_JSON_NUMBER},
+    {"max_backoff_ms", NULL, max_backoff, 0, 0, SCOLS_JSON_NUMBER},
+    {"multiplier", NULL, multiplier, 0, 0, SCOLS_JSON_NUMBER},
+    {"banned_until", NULL, banned_until, 0, 0, SCOLS_JSON_STRING},
+    {"added", NULL, added, 0, 0, SCOLS_JSON_STRING},
 };
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
@@ -244,24 +245,16 @@ static bool print_text(const weft_addrbook *book, struct cell *cell)
 /* ---- Table and JSON
  * ------------------------------------------------------------------------------ */
 
-static void heading(const char *name, char *buf, size_t size)
-{
-    size_t i = 0;
-    for (; name[i] && strcmp(name + i, "_ms") != 0 && i + 1 < size; i++)
-        buf[i] = name[i] == '_' ? '-' : name[i] >= 'a' ? (char)(name[i] - 'a' + 'A') : name[i];
-    buf[i] = '\0';
-}
-
 static bool add_columns(struct libscols_table *table, bool json)
 {
     for (size_t k = 0; k < COLUMNS; k++) {
-        char name[32];
-        if (!json && !columns[k].in_table)
+        if (!json && !columns[k].title)
             continue;
-        heading(columns[k].name, name, sizeof(name));
-        struct libscols_column *column = scols_table_new_column(
-            table, json ? columns[k].name : name, 0, json ? 0 : columns[k].flags);
-        if (!column || scols_column_set_json_type(column, columns[k].json) != 0)
+        struct libscols_column *column =
+            scols_table_new_column(table, json ? columns[k].name : columns[k].title,
+                                   json ? 0 : columns[k].width, json ? 0 : columns[k].flags);
+        if (!column || scols_column_set_json_type(column, columns[k].json) != 0 ||
+            scols_cell_set_color(scols_column_get_header(column), "bold") != 0)
             return false;
     }
     return true;
@@ -286,7 +279,7 @@ static bool add_entry(struct libscols_table *table, const weft_addrbook_entry *e
     if (!line)
         return false;
     for (size_t k = 0; k < COLUMNS; k++) {
-        if (!json && !columns[k].in_table)
+        if (!json && !columns[k].title)
             continue;
         if (!add_cell(line, at++, columns[k].value(e, cell), json))
             return false;

@@ -3,9 +3,11 @@
 import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
@@ -324,9 +326,35 @@ class Book(harness.Case):
 
     def test_table(self):
         lines = self.run_weft("addrbook", "dump", self.b.sock).splitlines()
-        self.assertRegex(lines[0], "^PEER +STATE +ORIGIN +PERSISTENT")
+        self.assertRegex(lines[0], "^PEER +STATE +ORIGIN +KEEP")
         self.assertRegex(lines[1], rf"^{self.a.url} +(linked|known) +configured +yes")
         self.assertNotIn("\x1b", "\n".join(lines))
+
+    def on_terminal(self, columns, **env):
+        """The table as a terminal of that width gets it."""
+        master, slave = os.openpty()
+        termios.tcsetwinsize(slave, (24, columns))
+        subprocess.run([harness.program("weft"), "addrbook", "dump", self.b.sock], stdout=slave, check=True,
+                       timeout=harness.PATIENCE, env={**os.environ, "TERM": "xterm", **env})
+        os.close(slave)
+        with os.fdopen(master, errors="replace") as file:
+            lines = []
+            try:
+                for line in file:
+                    lines.append(line.rstrip("\r\n"))
+            except OSError:  # how Linux says that the other end of a terminal is closed
+                pass
+        return lines
+
+    def test_terminal(self):
+        coloured = self.on_terminal(200)
+        self.assertIn("\x1b[", "\n".join(coloured))
+        plain = self.on_terminal(200, NO_COLOR="1")
+        self.assertEqual(plain, [re.sub(r"\x1b\[\d*m", "", line) for line in coloured])
+        self.assertIn(self.a.url, plain[1])
+        narrow = self.on_terminal(80, NO_COLOR="1")
+        self.assertLessEqual(max(map(len, narrow)), 80)
+        self.assertNotIn(self.a.url, "\n".join(narrow))
 
     def test_file(self):
         self.b.proc.terminate()
