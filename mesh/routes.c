@@ -9,7 +9,7 @@
 #include <string.h>
 
 static void refuse_route(struct mesh *m, struct mesh_link *l, const struct decl *d, bool intent,
-                         int error, struct moment now)
+                         uint64_t nonce, int error, struct moment now)
 {
     char text[TEXT_MAX];
     const char *what = intent ? "intent" : "interest";
@@ -20,12 +20,12 @@ static void refuse_route(struct mesh *m, struct mesh_link *l, const struct decl 
     else
         snprintf(text, sizeof(text), "%s %.200s: %s", what, d->route, weft_strerror(error));
     if (!l->hs.base)
-        link_send_result(m, l, 0, error == WEFT_ESCOPE ? WEFT_EDENIED : error, text, now);
+        link_send_result(m, l, nonce, error == WEFT_ESCOPE ? WEFT_EDENIED : error, text, now);
     mesh_event(m, WEFT_EVENT_ROUTE_REFUSED, l, d->route, error, text);
 }
 
 void routes_register(struct mesh *m, struct mesh_link *l, const struct decl *items, size_t count,
-                     bool intents, struct moment now)
+                     bool intents, uint64_t nonce, struct moment now)
 {
     unsigned refused = 0;
     for (size_t i = 0; i < count; i++) {
@@ -34,14 +34,15 @@ void routes_register(struct mesh *m, struct mesh_link *l, const struct decl *ite
         if (rc == WEFT_ENOMEM)
             l->priv->broken = true;
         else if (rc < 0 && refused++ < REFUSALS_MAX)
-            refuse_route(m, l, &items[i], intents, rc, now);
+            refuse_route(m, l, &items[i], intents, nonce, rc, now);
     }
 }
 
-void routes_receive(struct mesh *m, struct mesh_link *l, const struct control *c, struct moment now)
+void routes_receive(struct mesh *m, struct mesh_link *l, const struct control *c,
+                    const struct header *h, struct moment now)
 {
     bool intents = c->type == MSG_INTENT || c->type == MSG_INTENTS;
-    routes_register(m, l, c->decls.items, c->decls.count, intents, now);
+    routes_register(m, l, c->decls.items, c->decls.count, intents, h->timestamp, now);
     if (l->hs.base)
         return;
     /* Expiry is looked at when something could be due, not at each refresh. */
