@@ -317,7 +317,7 @@ static void frame_when_up(struct mesh *m, struct mesh_link *l, struct control *c
     case MSG_INTENTS:
     case MSG_INTEREST:
     case MSG_INTERESTS:
-        routes_receive(m, l, c, now);
+        routes_receive(m, l, c, h, now);
         break;
     case MSG_DIGEST:
         digest_receive(m, l, c, now);

@@ -146,9 +146,10 @@ void batch_clear(struct batch *b);
 /* ---- routes.c: INTENT(S), INTEREST(S), DIGEST ---- */
 
 void routes_receive(struct mesh *m, struct mesh_link *l, const struct control *c,
-                    struct moment now);
+                    const struct header *h, struct moment now);
+/* A refusal names `nonce`, the timestamp of the frame that declared. */
 void routes_register(struct mesh *m, struct mesh_link *l, const struct decl *items, size_t count,
-                     bool intents, struct moment now);
+                     bool intents, uint64_t nonce, struct moment now);
 void digest_send(struct mesh *m, struct mesh_link *l, bool resync, struct moment now);
 void digest_receive(struct mesh *m, struct mesh_link *l, const struct control *c,
                     struct moment now);
