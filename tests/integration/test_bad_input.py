@@ -4,7 +4,6 @@ Every test has a publisher and a subscriber on two routers beside it; after the 
 the publisher must still come out at the subscriber, over the links that stood before."""
 
 import os
-import socket
 import struct
 import subprocess
 import time
@@ -246,7 +245,6 @@ class AfterTheHandshake(Abuse):
     def test_one_that_stops_reading(self):
         """Its own queue fills; everybody else goes on being served."""
         conn = self.join("lab.stuck")
-        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         conn.send(wire.message("INTEREST", route="T@lab.a.flood", register=True, hops=0))
         reader = self.weft("sub", "T@lab.a.flood", "-P", self.other.sock, "--count", "300", split=True)
         flood = self.weft("pub", "T@lab.a.flood", "-P", self.victim.sock, "--size", "262144", "--count",
