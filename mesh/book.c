@@ -62,6 +62,7 @@ static void tell_entry(void *ctx, const struct addrbook_view *v)
         .last_error = v->last_error,
         .banned_until = v->banned_until,
         .added = v->added,
+        .linked = v->linked,
     };
 }
 

@@ -167,6 +167,7 @@ void link_end(struct mesh *m, struct mesh_link *l, int error, const char *text, 
     }
     mem_free(l->priv->batch.strings);
     mem_free(l->priv->batch.decls);
+    mem_free(l->priv->refusals);
     mem_free(l->priv);
     mem_free(l);
 }

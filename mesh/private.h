@@ -20,6 +20,7 @@
 #define BATCH_MAX 512u                /* routes */
 #define BASE_FRAME_MAX 60000u         /* to a base peer */
 #define PINGS_MAX 8u                  /* outstanding on a link */
+#define REFUSALS_KEPT 256u            /* of a link, for its digest */
 #define REFUSALS_MAX 8u               /* RESULTs told about one list of routes */
 #define PEERS_NAMES_MAX 250u
 #define TEXT_MAX 1024u
@@ -28,6 +29,13 @@ struct ping {
     uint64_t nonce; /* first 8 bytes of the payload; 0: free */
     uint64_t sent;  /* monotonic */
     uint64_t token; /* 0: our own, for liveness */
+};
+
+/* A declaration we refused: the other side counts it as registered, so that a digest must count it
+ * too. */
+struct refusal {
+    uint64_t hash; /* route_digest */
+    bool intent;
 };
 
 /* Declarations to one link, gathered until they fill a frame or the step ends. */
@@ -52,6 +60,8 @@ struct link_private {
     uint32_t final_count;        /* declarations its FINAL said it takes */
 
     struct batch batch;
+    struct refusal *refusals; /* what it registered and we shall never take */
+    uint32_t n_refusals;
     bool broken;      /* output was lost for want of memory: to be closed */
     bool unannounced; /* other peers have not been told of it */
     bool resyncing;   /* we asked for full lists; the DIGEST that ends them is awaited */

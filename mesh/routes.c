@@ -2,11 +2,59 @@
  *
  * A declaration that cannot be taken is told by RESULT, with the route in the sentence; the link
  * and the other routes go on. A digest that differs asks for the full lists, at most every
- * RESYNC_MIN_NS and less often each time it did not help (a peer may insist on what we refuse). */
+ * RESYNC_MIN_NS and less often each time it did not help. What we refuse for good the other side
+ * goes on counting, so the comparison counts it too; what there was no room for is asked for again.
+ */
 #include "mesh/private.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#include "base/mem.h"
+#include "proto/route.h"
+
+/* ---- What we refused ---- */
+
+static uint64_t decl_hash(const struct decl *d, bool intent)
+{
+    const char *origin = intent && d->origin ? d->origin : "";
+    return route_digest(d->route, strlen(d->route), origin, strlen(origin));
+}
+
+static struct refusal *find_refusal(struct link_private *p, uint64_t hash, bool intent)
+{
+    for (uint32_t i = 0; i < p->n_refusals; i++) {
+        if (p->refusals[i].hash == hash && p->refusals[i].intent == intent)
+            return &p->refusals[i];
+    }
+    return NULL;
+}
+
+static void note_refusal(struct link_private *p, const struct decl *d, bool intent)
+{
+    uint64_t hash = decl_hash(d, intent);
+    if (p->n_refusals == REFUSALS_KEPT || find_refusal(p, hash, intent))
+        return;
+    if (!p->refusals)
+        p->refusals = mem_alloc(REFUSALS_KEPT * sizeof(*p->refusals));
+    if (p->refusals)
+        p->refusals[p->n_refusals++] = (struct refusal){.hash = hash, .intent = intent};
+}
+
+static void forget_refusal(struct link_private *p, const struct decl *d, bool intent)
+{
+    if (p->n_refusals == 0)
+        return;
+    struct refusal *r = find_refusal(p, decl_hash(d, intent), intent);
+    if (r)
+        *r = p->refusals[--p->n_refusals];
+}
+
+static bool is_final(int error)
+{
+    return error == WEFT_EROUTE || error == WEFT_EPATTERN || error == WEFT_ESCOPE ||
+           error == WEFT_EPROTO;
+}
 
 static void refuse_route(struct mesh *m, struct mesh_link *l, const struct decl *d, bool intent,
                          uint64_t nonce, int error, struct moment now)
@@ -31,6 +79,10 @@ void routes_register(struct mesh *m, struct mesh_link *l, const struct decl *ite
     for (size_t i = 0; i < count; i++) {
         int rc = intents ? router_learn_intent(m->router, l->id, &items[i], now.mono_ns)
                          : router_learn_interest(m->router, l->id, &items[i], now.mono_ns);
+        if (!items[i].registered)
+            forget_refusal(l->priv, &items[i], intents);
+        else if (is_final(rc))
+            note_refusal(l->priv, &items[i], intents);
         if (rc == WEFT_ENOMEM)
             l->priv->broken = true;
         else if (rc < 0 && refused++ < REFUSALS_MAX)
@@ -77,6 +129,13 @@ static bool digest_agrees(struct mesh *m, const struct mesh_link *l, const struc
 {
     struct router_digest held;
     router_digest_held(m->router, l->id, &held);
+    for (uint32_t i = 0; i < l->priv->n_refusals; i++) {
+        const struct refusal *r = &l->priv->refusals[i];
+        held.intents += r->intent;
+        held.intents_hash += r->intent ? r->hash : 0;
+        held.interests += !r->intent;
+        held.interests_hash += r->intent ? 0 : r->hash;
+    }
     return held.intents == c->digest.intents && held.intents_hash == c->digest.intents_hash &&
            held.interests == c->digest.interests && held.interests_hash == c->digest.interests_hash;
 }
@@ -104,5 +163,6 @@ void digest_receive(struct mesh *m, struct mesh_link *l, const struct control *c
         p->resyncing = true;
         digest_send(m, l, true, now);
         router_resync_begin(m->router, l->id);
+        p->n_refusals = 0;
     }
 }

@@ -35,6 +35,7 @@ static int take_stats(weft_node *node, void *arg)
     };
     plane_lock(node);
     memcpy(out->dropped, node->dropped, sizeof(out->dropped));
+    out->delivered += node->queued_here;
     out->messages_out = node->messages_out;
     out->bytes_out = node->bytes_out;
     list_each (it, &node->conns) {
@@ -176,7 +177,7 @@ static void add_route(void *ctx, const struct router_info *info)
         memcpy(r->dropped, f->dropped, sizeof(r->dropped));
         plane_unlock(out->node);
     } else if (i && !info->intent) {
-        r->messages = i->delivered;
+        r->messages = atomic_load(&i->delivered);
         r->dropped[i->options.policy == WEFT_BLOCK ? WEFT_DROP_TIMEOUT : WEFT_DROP_OLD] =
             atomic_load(&i->dropped);
     }
@@ -293,6 +294,7 @@ weft_addrbook *book_from_records(const struct book_record *records, size_t count
             .origin = (enum weft_origin)r->origin,
             .banned_until = r->banned_until,
             .added = r->added,
+            .linked = r->linked,
         };
         if (r->node_id)
             memcpy(e->node_id, r->node_id, sizeof(e->node_id));

@@ -98,6 +98,7 @@ struct book_record {
     uint32_t origin; /* enum weft_origin, 0 unknown */
     const char *last_error;
     uint64_t banned_until, added;
+    bool linked; /* of a live node; never in a file */
 };
 
 /* Any control message. Which member counts follows from the type. */

@@ -23,6 +23,7 @@ void build_record(const struct book_record *record, Weft__AddrbookEntry *entry)
     entry->last_error = pb_text(record->last_error);
     entry->banned_until = record->banned_until;
     entry->added = record->added;
+    entry->linked = record->linked;
 }
 
 int read_record(const Weft__AddrbookEntry *entry, struct book_record *record)
@@ -43,6 +44,7 @@ int read_record(const Weft__AddrbookEntry *entry, struct book_record *record)
         .last_error = entry->last_error,
         .banned_until = entry->banned_until,
         .added = entry->added,
+        .linked = entry->linked,
     };
     return read_node_id(&entry->node_id, &record->node_id) ? 0 : WEFT_EMALFORMED;
 }

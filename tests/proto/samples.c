@@ -38,7 +38,8 @@ struct book_record sample_records[SAMPLE_RECORDS] = {
      .origin = WEFT_ORIGIN_GOSSIP,
      .last_error = "refused",
      .banned_until = 8,
-     .added = 9},
+     .added = 9,
+     .linked = true},
     {.peer = "tcp://h:3", .source = "", .last_error = ""},
 };
 
@@ -153,6 +154,7 @@ void same_records(const struct book_record *a, const struct book_record *b, size
         CHECK(a[i].failed_attempts == b[i].failed_attempts && a[i].origin == b[i].origin);
         CHECK(a[i].last_success == b[i].last_success && a[i].persistent == b[i].persistent);
         CHECK(a[i].banned_until == b[i].banned_until && a[i].added == b[i].added);
+        CHECK_EQ(a[i].linked, b[i].linked);
     }
 }
 
