@@ -42,6 +42,8 @@ static void conn_free(struct conn *c)
     plane_lock(node);
     outbox_done(node, &c->out, &c->flight, true);
     outbox_clear(node, &c->out, false);
+    node->messages_out += c->out.messages;
+    node->bytes_out += c->out.bytes;
     list_remove(&c->out.dirty_node);
     plane_unlock(node);
     if (c->by_id.hh.tbl)

@@ -14,7 +14,7 @@ void deliver_call(weft_node *node, weft_interest *interest, const weft_msg *msg)
     bool outer = node->delivering;
     node->delivering = true;
     node->delivered++;
-    interest->delivered++;
+    atomic_fetch_add_explicit(&interest->delivered, 1, memory_order_relaxed);
     interest->options.on_message(interest, msg, interest->options.user);
     node->delivering = outer;
 }

@@ -320,7 +320,11 @@ static void send_to_locals(weft_node *node, const struct sending *s, enum weft_p
             after->error = WEFT_EDROPPED;
             continue;
         }
-        if (!has_callback && !interest_push(f->locals[l], msg))
+        if (has_callback)
+            continue;
+        if (interest_push(f->locals[l], msg))
+            node->queued_here++;
+        else
             after->error = WEFT_EDROPPED;
     }
     if (callbacks && !after->direct && msg) {

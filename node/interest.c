@@ -54,9 +54,9 @@ static void run_close(weft_node *node, struct command *command)
     plane_lock(node);
     list_remove(&i->list_node);
     node->routes_open--;
+    node->resume_wanted = true;
     pthread_cond_broadcast(&node->room);
     plane_unlock(node);
-    node->resume_wanted = true;
     interest_handle_free(i);
 }
 
@@ -283,7 +283,7 @@ bool interest_push(weft_interest *i, weft_msg *msg)
     if (ok) {
         i->ring[(i->ring_head + i->ring_count++) & (i->ring_cap - 1)] = weft_msg_ref(msg);
         i->ring_bytes += msg->size + MSG_COST;
-        i->delivered++;
+        atomic_fetch_add_explicit(&i->delivered, 1, memory_order_relaxed);
         if (i->waiters)
             pthread_cond_signal(&i->arrived);
         if (i->fd >= 0 && i->ring_count == 1)

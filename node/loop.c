@@ -317,12 +317,19 @@ void node_request_turn(weft_node *node)
         node_wake(node);
 }
 
+/* Each is looked at once: one that pauses again joins node->paused anew, and callbacks may end any
+ * connection meanwhile, which takes it off the list it is on. */
 static void resume_paused(weft_node *node, bool expired_only)
 {
     uint64_t mono = node_now().mono_ns;
-    list_each_safe (it, &node->paused) {
+    struct list batch, *it;
+    list_init(&batch);
+    list_splice(&batch, &node->paused);
+    while ((it = list_pop(&batch)) != NULL) {
         struct conn *c = list_entry(it, struct conn, paused_node);
-        if (!expired_only || c->pause_until <= mono)
+        if (expired_only && c->pause_until > mono)
+            list_push(&node->paused, it);
+        else
             conn_resume(c);
     }
 }

@@ -27,6 +27,7 @@
 #include "mesh/mesh.h"
 #include "transport/transport.h"
 
+#define TEXT_SIZE 1024         /* of a sentence on what went wrong */
 #define RX_BUFFER (256u << 10) /* one a node: where all links read to */
 #define CHUNK_SIZE (64u << 10) /* messages gathered for one write */
 #define CHUNKS_SPARE 32u       /* kept for reuse */
@@ -310,7 +311,7 @@ struct weft_interest {
     bool matched; /* plane */
     bool told;    /* what on_match last said; loop */
     int error;    /* plane */
-    uint64_t delivered;
+    atomic_uint_fast64_t delivered;
 
     pthread_mutex_t lock; /* queue */
     pthread_cond_t arrived;
@@ -399,10 +400,11 @@ struct weft_node {
     uint32_t n_spare;
     uint32_t up_count;
     uint32_t routes_open;
-    bool resume_wanted;
+    bool resume_wanted;        /* room was made: paused connections may go on */
     struct list calls_waiting; /* of struct call, for an answer by token */
     uint64_t dropped[WEFT_DROP_REASONS];
-    uint64_t messages_out, bytes_out;
+    uint64_t messages_out, bytes_out; /* of connections that are gone, and control frames */
+    uint64_t queued_here;             /* messages of this node's threads to its own queues */
 };
 
 static inline void plane_lock(weft_node *node)
@@ -472,6 +474,9 @@ struct node_listener {
     weft_node *owner;
     struct listener *listener;
 };
+/* listen.c: listen on self and all of listen, and make what was bound our name. `text` (TEXT_SIZE)
+ * gets a sentence on failure. */
+int node_listen(weft_node *node, const weft_options *o, char *text);
 void node_maybe_gone(weft_node *node);
 void node_check_left(weft_node *node);
 

@@ -36,9 +36,8 @@ static void finish(struct conn *c, bool lost)
     outbox_done(node, &c->out, &c->flight, lost);
     if (node->room_waiters)
         pthread_cond_broadcast(&node->room);
+    node->resume_wanted |= !list_empty(&node->paused);
     plane_unlock(node);
-    if (!list_empty(&node->paused))
-        node->resume_wanted = true;
 }
 
 static void fail(struct conn *c, int error)
