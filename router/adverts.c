@@ -289,7 +289,7 @@ static bool fill_advert(void *ctx, const struct router_advert *advert)
 {
     const struct filling *f = ctx;
     if (f->quiet)
-        digest_count(&f->to->sent, advert->intent, true, advert->route, advert->origin);
+        digest_count_advert(&f->to->sent, advert, true);
     else
         queue_advert(f->router, f->to, advert, ADVERT_ADD);
     return !f->to->broken;

@@ -65,7 +65,8 @@ void ask_drop(struct router *router, struct ask *ask)
     if (ask->sent && !to->base && !interest_is_sent(router, to, ask->entry))
         tell_ask(router, ask, ADVERT_REMOVE);
     else if (ask->sent && to->base)
-        digest_count(&to->sent, false, false, ask->route, NULL);
+        digest_count(&to->sent, false, false,
+                     route_digest(ask->route->text, ask->route->len, "", 0));
     ask_free(router, ask);
 }
 

@@ -8,17 +8,25 @@
  * that. */
 #include "router/private.h"
 
+#include <string.h>
+
 #define EXPIRE_STEP_NS (100 * NS_PER_MS) /* least pause between two looks at all records */
 
-void digest_count(struct router_digest *digest, bool intent, bool added, const struct str *route,
-                  const struct str *origin)
+void digest_count(struct router_digest *digest, bool intent, bool added, uint64_t hash)
 {
-    uint64_t hash =
-        route_digest(route->text, route->len, str_text(origin), origin ? origin->len : 0);
     uint32_t *count = intent ? &digest->intents : &digest->interests;
     uint64_t *sum = intent ? &digest->intents_hash : &digest->interests_hash;
     *count += added ? 1 : UINT32_MAX;
     *sum += added ? hash : -hash;
+}
+
+void digest_count_advert(struct router_digest *digest, const struct router_advert *advert,
+                         bool added)
+{
+    const struct str *origin = advert->origin;
+    uint64_t hash = route_digest(advert->route->text, advert->route->len, str_text(origin),
+                                 origin ? origin->len : 0);
+    digest_count(digest, advert->intent, added, hash);
 }
 
 void router_digest_sent(const struct router *router, uint32_t endpoint,
@@ -42,7 +50,38 @@ void router_readvertise(struct router *router, uint32_t endpoint)
         advertise_all(router, e, false);
 }
 
-/* ---- Resync ---- */
+/* ---- Leases and resync ---- */
+
+/* Not stale: declared since the latest resync began, and counted as held. */
+static bool is_fresh(const struct lease *lease, const struct endpoint *from)
+{
+    return lease->epoch == from->epoch;
+}
+
+void lease_start(struct lease *lease, struct endpoint *from, const struct decl *decl, bool intent,
+                 uint64_t mono_ns)
+{
+    uint64_t ttl_ms = decl->ttl_ns / NS_PER_MS + (decl->ttl_ns % NS_PER_MS != 0);
+    const char *origin = intent && decl->origin ? decl->origin : "";
+    lease->seen_ns = mono_ns;
+    lease->hash = route_digest(decl->route, strlen(decl->route), origin, strlen(origin));
+    lease->ttl_ms = from->base ? 0 : (uint32_t)min_u64(ttl_ms, UINT32_MAX);
+    lease->epoch = from->epoch;
+    digest_count(&from->held, intent, true, lease->hash);
+}
+
+void lease_end(const struct lease *lease, struct endpoint *from, bool intent)
+{
+    if (is_fresh(lease, from))
+        digest_count(&from->held, intent, false, lease->hash);
+}
+
+void lease_renew(struct lease *lease, struct endpoint *from, const struct decl *decl, bool intent,
+                 uint64_t mono_ns)
+{
+    lease_end(lease, from, intent);
+    lease_start(lease, from, decl, intent, mono_ns);
+}
 
 void router_resync_begin(struct router *router, uint32_t endpoint)
 {
@@ -62,26 +101,17 @@ void router_resync_end(struct router *router, uint32_t endpoint)
     e->resyncing = false;
     list_each_safe (it, &e->interests) {
         struct router_interest *i = list_entry(it, struct router_interest, in_endpoint);
-        if (!lease_fresh(&i->lease, e))
+        if (!is_fresh(&i->lease, e))
             interest_forget(router, i);
     }
     list_each_safe (jt, &e->intents) {
         struct intent *i = list_entry(jt, struct intent, in_endpoint);
-        if (!lease_fresh(&i->lease, e))
+        if (!is_fresh(&i->lease, e))
             intent_forget(router, i);
     }
 }
 
 /* ---- Expiry ---- */
-
-void lease_take(struct lease *lease, const struct endpoint *from, const struct decl *decl,
-                uint64_t mono_ns)
-{
-    uint64_t ttl_ms = decl->ttl_ns / NS_PER_MS + (decl->ttl_ns % NS_PER_MS != 0);
-    lease->seen_ns = mono_ns;
-    lease->ttl_ms = from->base ? 0 : (uint32_t)min_u64(ttl_ms, UINT32_MAX);
-    lease->epoch = from->epoch;
-}
 
 static uint64_t lease_due(const struct lease *lease, const struct endpoint *from)
 {

@@ -163,11 +163,10 @@ static int intent_new(struct router *router, struct endpoint *from, struct entry
     return 0;
 }
 
-static void count_intent(struct router *router, struct endpoint *from, uint32_t by)
+static void count_intent(struct router *router, const struct endpoint *from, uint32_t by)
 {
     uint32_t *count = from->local ? &router->counts.local_intents : &router->counts.remote_intents;
     *count += by; /* by UINT32_MAX: one less */
-    from->n_intents += by;
     router->generation++;
 }
 
@@ -182,8 +181,6 @@ static void intent_commit(struct router *router, struct intent *i, struct ask *a
     list_push(&i->entry->intents, &i->in_entry);
     list_push(&from->intents, &i->in_endpoint);
     count_intent(router, from, 1);
-    if (!from->local)
-        digest_count(&from->held, true, true, i->pub.route, i->pub.origin);
     router_mark_changed(router, &i->pub);
     match_intent(router, i, true);
     advertise_intent(router, i, ADVERT_ADD);
@@ -204,8 +201,8 @@ void intent_forget(struct router *router, struct intent *intent)
     if (intent->pub.link_alias)
         table_del(&router->aliases, &intent->by_alias);
     count_intent(router, from, UINT32_MAX);
-    if (!from->local && lease_fresh(&intent->lease, from))
-        digest_count(&from->held, true, false, intent->pub.route, intent->pub.origin);
+    if (!from->local)
+        lease_end(&intent->lease, from, true);
     advertise_intent(router, intent, ADVERT_REMOVE);
     struct ask *ask = endpoint_is_asked(from) ? ask_find(router, from, entry) : NULL;
     if (ask && --ask->intents == 0)
@@ -311,9 +308,7 @@ static void intent_refresh(struct router *router, struct intent *i, const struct
                            uint64_t mono_ns)
 {
     struct endpoint *from = i->from;
-    if (!lease_fresh(&i->lease, from))
-        digest_count(&from->held, true, true, i->pub.route, i->pub.origin);
-    lease_take(&i->lease, from, decl, mono_ns);
+    lease_renew(&i->lease, from, decl, true, mono_ns);
     set_link_alias(router, i, decl->alias);
     uint32_t hops = (uint32_t)decl->hops;
     bool relayed = i->pub.hops < ROUTER_HOPS_MAX, relay = hops < ROUTER_HOPS_MAX;
@@ -355,7 +350,7 @@ static int intent_learn(struct router *router, struct endpoint *from, const stru
     i->pub.link_alias = decl->alias;
     i->pub.hops = (uint32_t)decl->hops;
     i->pub.schema = decl->schema;
-    lease_take(&i->lease, from, decl, mono_ns);
+    lease_start(&i->lease, from, decl, true, mono_ns);
     intent_commit(router, i, ask);
     return 0;
 free_intent:

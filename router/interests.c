@@ -65,12 +65,11 @@ prune:
     return WEFT_ENOMEM;
 }
 
-static void count_interest(struct router *router, struct endpoint *from, uint32_t by)
+static void count_interest(struct router *router, const struct endpoint *from, uint32_t by)
 {
     uint32_t *count =
         from->local ? &router->counts.local_interests : &router->counts.remote_interests;
     *count += by; /* by UINT32_MAX: one less */
-    from->n_interests += by;
     router->generation++;
 }
 
@@ -83,7 +82,6 @@ static void interest_commit(struct router *router, struct router_interest *i)
         list_init(&i->pending);
     } else {
         table_put(&router->interests, &i->by_key, pair_hash(from, i->entry));
-        digest_count(&from->held, false, true, i->route, NULL);
     }
     count_interest(router, from, 1);
     match_interest(router, i, true);
@@ -103,8 +101,7 @@ void interest_forget(struct router *router, struct router_interest *interest)
         list_remove(&interest->pending);
     } else {
         table_del(&router->interests, &interest->by_key);
-        if (lease_fresh(&interest->lease, from))
-            digest_count(&from->held, false, false, interest->route, NULL);
+        lease_end(&interest->lease, from, false);
     }
     count_interest(router, from, UINT32_MAX);
     advertise_interest(router, interest, ADVERT_REMOVE);
@@ -159,9 +156,7 @@ static void set_schema(struct router *router, struct router_interest *i, uint64_
 static void interest_refresh(struct router *router, struct router_interest *i,
                              const struct decl *decl, uint64_t mono_ns)
 {
-    if (!lease_fresh(&i->lease, i->from))
-        digest_count(&i->from->held, false, true, i->route, NULL);
-    lease_take(&i->lease, i->from, decl, mono_ns);
+    lease_renew(&i->lease, i->from, decl, false, mono_ns);
     bool moved = (i->hops < ROUTER_HOPS_MAX) != (decl->hops < ROUTER_HOPS_MAX);
     if (moved)
         advertise_interest(router, i, ADVERT_REMOVE);
@@ -208,7 +203,7 @@ int router_learn_interest(struct router *router, uint32_t endpoint, const struct
         return rc;
     i->schema = decl->schema;
     i->hops = (uint8_t)decl->hops;
-    lease_take(&i->lease, from, decl, mono_ns);
+    lease_start(&i->lease, from, decl, false, mono_ns);
     interest_commit(router, i);
     return 0;
 }

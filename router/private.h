@@ -40,14 +40,13 @@ struct endpoint {
     uint32_t epoch;   /* of the latest resync; a record of another epoch is stale */
     const char *path; /* owned, but for one that only describes options */
     size_t path_len;
-    struct str *name;                /* NULL: it has none */
-    struct list intents, interests;  /* in_endpoint of the records */
-    struct list asks;                /* if base or without patterns */
-    struct list in_broken;           /* router->broken */
-    uint32_t n_intents, n_interests; /* lengths of the lists */
-    uint32_t queued;                 /* its adverts in the queue */
-    uint64_t renewed_ns;             /* a refresh of all its records */
-    uint64_t visit;                  /* router->visit of the walk that met it last */
+    struct str *name;               /* NULL: it has none */
+    struct list intents, interests; /* in_endpoint of the records */
+    struct list asks;               /* if base or without patterns */
+    struct list in_broken;          /* router->broken */
+    uint32_t queued;                /* its adverts in the queue */
+    uint64_t renewed_ns;            /* a refresh of all its records */
+    uint64_t visit;                 /* router->visit of the walk that met it last */
     struct router_digest sent, held;
 };
 
@@ -57,9 +56,10 @@ static inline bool endpoint_is_asked(const struct endpoint *e)
     return e->base || !e->patterns;
 }
 
-/* When what a link declared was last refreshed. */
+/* What a link declared last, and when. */
 struct lease {
     uint64_t seen_ns;
+    uint64_t hash;   /* route_digest of the declaration: of its spelling, not the record's */
     uint32_t ttl_ms; /* 0: does not expire */
     uint32_t epoch;  /* of the endpoint when it was declared last */
 };
@@ -72,8 +72,10 @@ struct intent {
     struct entry *entry;   /* NULL once dead */
     struct endpoint *from; /* NULL once dead */
     struct str *shown;     /* origin as others are told; unique on this route. NULL: it is ours */
-    struct lease lease;    /* links only */
-    uint32_t refs;         /* local only: handles */
+    union {
+        struct lease lease; /* links */
+        uint32_t refs;      /* local: handles, at least 1 */
+    };
 };
 
 struct router_interest {
@@ -165,14 +167,6 @@ bool router_is_full(const struct router *router);
 
 /* A reference to `same` if it reads like the text, else a new string; NULL when out of memory. */
 struct str *str_share(struct str *same, const char *text, size_t len);
-
-/* Start or renew a lease of an endpoint. */
-void lease_take(struct lease *lease, const struct endpoint *from, const struct decl *decl,
-                uint64_t mono_ns);
-static inline bool lease_fresh(const struct lease *lease, const struct endpoint *from)
-{
-    return lease->epoch == from->epoch;
-}
 
 /* ---- intents.c, interests.c ---- */
 
@@ -274,7 +268,16 @@ void queue_clear(struct router *router);
 
 /* ---- digest.c ---- */
 
-void digest_count(struct router_digest *digest, bool intent, bool added, const struct str *route,
-                  const struct str *origin);
+/* Count a declaration with this route_digest into, or out of, a digest. */
+void digest_count(struct router_digest *digest, bool intent, bool added, uint64_t hash);
+void digest_count_advert(struct router_digest *digest, const struct router_advert *advert,
+                         bool added);
+
+/* A record is declared, declared again, forgotten: keep its lease, and what the endpoint holds. */
+void lease_start(struct lease *lease, struct endpoint *from, const struct decl *decl, bool intent,
+                 uint64_t mono_ns);
+void lease_renew(struct lease *lease, struct endpoint *from, const struct decl *decl, bool intent,
+                 uint64_t mono_ns);
+void lease_end(const struct lease *lease, struct endpoint *from, bool intent);
 
 #endif

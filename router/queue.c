@@ -57,8 +57,7 @@ void queue_advert(struct router *router, struct endpoint *to, const struct route
     };
     to->queued++;
     if (change != ADVERT_UPDATE)
-        digest_count(&to->sent, advert->intent, change == ADVERT_ADD, advert->route,
-                     advert->origin);
+        digest_count_advert(&to->sent, advert, change == ADVERT_ADD);
 }
 
 static bool pop(struct queue *q, struct advert *ret_advert)

@@ -111,10 +111,10 @@ uint32_t router_interest_matches(const struct router_interest *interest);
 
 /* An INTENT (or INTEREST) came from an endpoint: register, refresh or withdraw. decl->origin is the
  * publisher where it is not the endpoint. mono_ns is now, for expiry. Withdrawing what is not there
- * is no error. Errors: WEFT_EROUTE, WEFT_EPATTERN (intent), WEFT_ESCOPE (intent outside the
- * endpoint's path), WEFT_EPROTO (more than 8 hops, an alias used twice, an origin over 512 bytes),
- * WEFT_ELIMIT, WEFT_ENOMEM,
- * WEFT_ENOTFOUND (no such endpoint). Nothing changed. */
+ * is no error. A refresh keeps the record and its first spelling of the route. On failure nothing
+ * changed. Errors: WEFT_EROUTE, WEFT_EPATTERN (intent), WEFT_ESCOPE (intent outside the endpoint's
+ * path), WEFT_EPROTO (more than 8 hops, an alias used twice, an origin over 512 bytes),
+ * WEFT_ELIMIT, WEFT_ENOMEM, WEFT_ENOTFOUND (no such endpoint). */
 int router_learn_intent(struct router *router, uint32_t endpoint, const struct decl *decl,
                         uint64_t mono_ns);
 int router_learn_interest(struct router *router, uint32_t endpoint, const struct decl *decl,
@@ -171,14 +171,15 @@ struct router_advert {
     uint32_t hops;
     uint64_t schema;
     struct str *route;  /* borrowed until the next call */
-    struct str *origin; /* borrowed; NULL: we are the origin */
+    struct str *origin; /* borrowed; NULL: we are the origin. Two publishers of one name on a route
+                           are told apart: the later is "name?link=ENDPOINT" */
 };
 
 /* Take the next advert, in the order they were queued. False: none. */
 bool router_next_advert(struct router *router, struct router_advert *ret_advert);
 
-/* Take an intent whose targets may have changed, or that died; NULL: none. Each is handed out once
- * however often it changed. */
+/* Take an intent that is new, whose targets or alias may have changed, or that died; NULL: none.
+ * Each is handed out once however often it changed. */
 struct router_intent *router_next_changed(struct router *router);
 
 /* Put it back, e.g. because its fan-out could not grow for want of memory. Never fails. */
@@ -214,7 +215,8 @@ struct router_notice {
     uint64_t ours, theirs;
 };
 
-/* Take the next notice. False: none. A notice of an interest that was closed is dropped. */
+/* Take the next notice. False: none. A notice of an interest that was closed is dropped, as are
+ * those of matches that came and went in between; conflicts beyond 256 that wait are not told. */
 bool router_next_notice(struct router *router, struct router_notice *ret_notice);
 
 /* Take an endpoint whose output was lost for want of memory; 0: none. */
