@@ -1,0 +1,215 @@
+/* A network in memory: meshes, byte pipes between them, and a virtual clock.
+ *
+ *     mesh ──send──▶ end ──turn──▶ [OPEN|DATA|DATA|END] ──delay──▶ end ──frames──▶ mesh
+ *
+ * Every connection has two directions, each a queue of chunks that never overtake one another. A
+ * seed decides all chance: delays, how frames are cut into pieces, when an end writes, whether
+ * intents wait behind a backlog while the control lane overtakes them. The same seed and the same
+ * calls give the same run. All of it is single-threaded, and memory is libc's, so that an allocator
+ * that fails hurts the meshes alone.
+ *
+ * Faults: a connection is cut (both ends learn, one learns, none learns), a direction falls silent,
+ * nodes are partitioned (what is under way waits, as TCP would have it), a node is killed and
+ * started again with or without its address book, and a frame is swallowed by the filter.
+ *
+ * An address that belongs to no mesh can be the test's own: net_raw_* speak bytes. */
+#ifndef TESTS_MESH_NET_H
+#define TESTS_MESH_NET_H
+
+#include "mesh/mesh.h"
+#include "proto/route.h"
+
+struct net;
+struct net_conn;
+
+/* Growing bytes, of libc's memory. */
+struct net_bytes {
+    uint8_t *data;
+    size_t len, cap;
+};
+
+struct net_options {
+    uint64_t seed;
+    uint64_t delay_min_ns,
+        delay_max_ns; /* each direction draws its own, each chunk a little more */
+    unsigned pieces;  /* of 100 writes, so many arrive in pieces */
+    unsigned backlog; /* of 100 writes, so many let the ordered lane wait */
+};
+
+struct net_node_options {
+    const char *url; /* FQN; NULL: tcp://10.0.x.y:7400/n<index> */
+    const char *network;
+    enum role role;
+    bool allow_base, advertised;
+    uint64_t features; /* 0: all that weft has */
+    uint32_t max_peers, max_routes;
+};
+
+/* A route that the program of a node has open. */
+struct net_route {
+    struct list in_node;
+    bool intent;
+    char text[96];
+    struct route route;             /* of text */
+    struct router_intent *rec;      /* intents */
+    struct router_interest *handle; /* interests */
+};
+
+struct net_node {
+    struct net *net;
+    uint32_t index;
+    uint32_t life; /* counts starts: what was scheduled for an earlier one is void */
+    bool alive;
+    char url[URL_MAX + 1], host[64];
+    char second[64]; /* another host that leads to it; empty: none */
+    struct net_node_options options;
+    uint8_t id[16];
+    struct mesh *mesh;  /* NULL while it is down, and for the test's own addresses */
+    struct list conns;  /* test's own address: struct net_end.in_raw, oldest first */
+    struct list routes; /* struct net_route */
+    struct list flows;
+    struct buf book; /* its address book as it was when it went down */
+    uint64_t tick_at;
+    uint32_t group; /* nodes of different groups do not reach each other */
+
+    /* What was seen. */
+    uint64_t ups, downs, refused, route_refused, warnings, answers;
+    int last_error;
+    char last_text[1024];
+    char last_peer[URL_MAX + 1];
+    uint64_t last_rtt;
+    int last_answer;
+    size_t last_records;
+};
+
+/* One side of a connection. */
+struct net_end {
+    struct net_conn *conn;
+    struct net_node *node; /* whose; NULL: the address is nobody's */
+    struct mesh_link *link;
+    struct list in_raw;
+    struct net_bytes rx;      /* what came and is no whole frame yet; for the test's own end, all */
+    struct net_bytes lane[2]; /* written, not sent yet */
+    uint64_t turn_at;         /* when it writes; NEVER: nothing to write */
+    bool connected, up;
+    bool closed;  /* by its owner: takes nothing more */
+    bool got_end; /* raw: the other side has closed */
+
+    /* The direction away from this end. */
+    struct list chunks;
+    uint64_t delay_ns, last_arrival;
+    bool silent; /* what is sent is lost */
+};
+
+struct net_conn {
+    struct net *net;
+    struct list in_net;
+    struct net_end ends[2]; /* 0 dialled */
+    uint32_t events;        /* that refer to it */
+    bool local;             /* it stays on one host */
+    bool resets;            /* an end that is gone answers bytes with a reset */
+};
+
+struct net *net_new(const struct net_options *options);
+/* Kill everything, check that no mesh left anything behind, free. */
+void net_free(struct net *net);
+
+struct prng *net_prng(struct net *net);
+uint64_t net_now(const struct net *net); /* since the start */
+uint64_t net_seed(const struct net *net);
+
+/* ---- Nodes ---- */
+
+/* Add a node that is down. options may be NULL. Returned nodes stay where they are. */
+struct net_node *net_add(struct net *net, const struct net_node_options *options);
+uint32_t net_count(const struct net *net);
+struct net_node *net_node(const struct net *net, uint32_t index);
+
+/* Start it with a new incarnation. With `remembers` it has the node id and the book it had; without
+ * it is another node at the same address that knows nobody. False: out of memory. */
+bool net_start(struct net_node *node, bool remembers);
+
+/* Say a peer URL to it, as configuration does (persistent). */
+int net_configure(struct net_node *node, const char *url);
+
+enum net_death {
+    NET_DEATH_CLOSES, /* the process died: the other sides learn at once */
+    NET_DEATH_RESETS, /* the host came back: they learn when they write */
+    NET_DEATH_SILENT, /* the host is gone: they learn nothing */
+};
+void net_kill(struct net_node *node, enum net_death death);
+void net_leave(struct net_node *node); /* in good order */
+
+/* Call after using a node's mesh, router or book directly. */
+void net_settle(struct net_node *node);
+
+/* ---- Time ---- */
+
+/* Run all events up to now + ns. */
+void net_run(struct net *net, uint64_t ns);
+
+/* ---- Faults ---- */
+
+enum net_cut {
+    NET_CUT_BOTH,  /* both ends learn */
+    NET_CUT_ONE,   /* one learns, the other keeps a half-open connection */
+    NET_CUT_RESET, /* likewise, but learns when it writes */
+    NET_CUT_NONE,  /* neither learns; nothing passes any more */
+};
+void net_cut(struct net_conn *conn, unsigned end, enum net_cut how);
+
+/* Nothing that this end sends arrives any more. */
+void net_silence(struct net_conn *conn, unsigned end);
+
+/* A standing connection of the network, or NULL; between these two nodes where they are given. */
+struct net_conn *net_find(struct net *net, const struct net_node *a, const struct net_node *b);
+struct net_conn *net_pick(struct net *net); /* any one, by chance */
+
+/* Asked for each frame that a mesh sends; false: it is lost. NULL: all pass. */
+typedef bool net_filter(void *ctx, const struct net_end *from, const struct header *header,
+                        const struct frame *frame);
+void net_set_filter(struct net *net, net_filter *filter, void *ctx);
+
+/* ---- What the network counts ---- */
+
+#define NET_TYPES 64
+struct net_counts {
+    uint64_t frames[NET_TYPES]; /* by message type, as sent by meshes */
+    uint64_t bytes, dials, accepted;
+    uint64_t links_max;   /* most links one node had at once */
+    uint64_t pending_max; /* of these, accepted and not yet up */
+};
+const struct net_counts *net_counts(const struct net *net);
+void net_reset_counts(struct net *net);
+
+/* ---- The test's own end ---- */
+
+/* An address of the test's own: what is dialled there is accepted. */
+struct net_node *net_raw_listen(struct net *net, const char *url);
+
+/* Connect from a host of the test's own. */
+struct net_end *net_raw_connect(struct net *net, struct net_node *from, struct net_node *to,
+                                bool local);
+void net_raw_send(struct net_end *end, const struct control *control, uint64_t stamp,
+                  bool want_result);
+void net_raw_write(struct net_end *end, const void *data, size_t size);
+void net_raw_close(struct net_end *end);
+
+/* Take the next frame that came; false: none. The control is decoded (type 0: it does not decode)
+ * and the caller's to free. */
+bool net_raw_next(struct net_end *end, struct header *ret_header, struct control *ret_control);
+
+/* ---- Routes (net_plane.c) ---- */
+
+/* NULL: refused, *ret_error says why (may be NULL). */
+struct net_route *net_open(struct net_node *node, bool intent, const char *text, int *ret_error);
+void net_close(struct net_node *node, struct net_route *route);
+
+/* Is every pair that can reach each other linked exactly once, with equal tables and the targets
+ * that the routes demand? If not, why says what is wrong. */
+bool net_whole(struct net *net, char *why, size_t size);
+
+/* Run until net_whole, looking every 50 ms, for at most ns. Returns the time it took, or NEVER. */
+uint64_t net_run_whole(struct net *net, uint64_t ns, char *why, size_t size);
+
+#endif

@@ -1,0 +1,366 @@
+/* Routes: what the programs of the nodes have open, the targets that a data plane would keep, and
+ * what both should be.
+ *
+ * The model knows the routes that are open and who is linked to whom, and nothing of how nodes tell
+ * each other. From these alone follow the targets of every intent: whoever has an interest that
+ * covers it, reached over the one link that leads there, never from peer to peer. */
+#include "net_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- The data plane ---- */
+
+static void add_target(void *ctx, const struct router_target *target)
+{
+    struct net_flow *flow = ctx;
+    if (flow->count == flow->cap) {
+        flow->cap = flow->cap ? 2 * flow->cap : 4;
+        flow->targets = net_alloc(flow->targets, flow->cap * sizeof(*flow->targets));
+    }
+    flow->targets[flow->count++] = *target;
+}
+
+static void flow_free(struct net_flow *flow)
+{
+    list_remove(&flow->in_node);
+    free(flow->targets);
+    free(flow);
+}
+
+static struct net_flow *flow_of(struct net_node *node, struct router_intent *rec)
+{
+    list_each (it, &node->flows) {
+        struct net_flow *flow = list_entry(it, struct net_flow, in_node);
+        if (flow->rec == rec)
+            return flow;
+    }
+    struct net_flow *flow = net_alloc(NULL, sizeof(*flow));
+    *flow = (struct net_flow){.rec = rec};
+    list_push(&node->flows, &flow->in_node);
+    return flow;
+}
+
+void net_plane_drain(struct net_node *node)
+{
+    struct router *router = mesh_router(node->mesh);
+    struct router_intent *rec;
+    while ((rec = router_next_changed(router)) != NULL) {
+        struct net_flow *flow = flow_of(node, rec);
+        flow->count = 0;
+        if (rec->dead) {
+            flow_free(flow);
+            router_release_intent(router, rec);
+            continue;
+        }
+        router_each_target(router, rec, add_target, flow);
+    }
+}
+
+void net_plane_clear(struct net_node *node)
+{
+    list_each_safe (it, &node->flows)
+        flow_free(list_entry(it, struct net_flow, in_node));
+}
+
+/* ---- Routes ---- */
+
+struct net_route *net_open(struct net_node *node, bool intent, const char *text, int *ret_error)
+{
+    struct net_route *route = net_alloc(NULL, sizeof(*route));
+    *route = (struct net_route){.intent = intent};
+    snprintf(route->text, sizeof(route->text), "%s", text);
+    struct router *router = mesh_router(node->mesh);
+    int rc = route_parse(route->text, strlen(route->text), &route->route, NULL);
+    if (rc == 0)
+        rc = intent ? router_open_intent(router, text, 0, NULL, &route->rec)
+                    : router_open_interest(router, text, 0, route, &route->handle);
+    if (ret_error)
+        *ret_error = rc;
+    if (rc < 0) {
+        free(route);
+        route = NULL;
+    } else {
+        list_push(&node->routes, &route->in_node);
+    }
+    net_settle(node);
+    return route;
+}
+
+void net_close(struct net_node *node, struct net_route *route)
+{
+    struct router *router = mesh_router(node->mesh);
+    if (route->intent)
+        router_close_intent(router, route->rec);
+    else
+        router_close_interest(router, route->handle);
+    list_remove(&route->in_node);
+    net_settle(node); /* no target names it any more */
+    free(route);
+}
+
+/* ---- Who is linked to whom ---- */
+
+/* links[a * count + b]: the id of the link at a that leads to b; 0: none. */
+struct chart {
+    struct net *net;
+    uint32_t *links;
+    uint32_t *uplink; /* of a leaf: its router; else the node itself */
+    char *why;
+    size_t size;
+};
+
+static uint32_t link_at(const struct chart *c, uint32_t a, uint32_t b)
+{
+    return c->links[(size_t)a * c->net->count + b];
+}
+
+static bool is_mesh(const struct net_node *node)
+{
+    return node->alive && node->mesh;
+}
+
+static const char *network_of(const struct net_node *node)
+{
+    return node->options.network ? node->options.network : "";
+}
+
+static bool should_link(const struct chart *c, const struct net_node *a, const struct net_node *b)
+{
+    enum role x = a->options.role, y = b->options.role;
+    if (a->group != b->group || strcmp(network_of(a), network_of(b)) != 0)
+        return false;
+    if (x == ROLE_LEAF || y == ROLE_LEAF)
+        return c->uplink[a->index] == b->index || c->uplink[b->index] == a->index;
+    return x == ROLE_PEER || y == ROLE_PEER;
+}
+
+static bool wrong(const struct chart *c, const struct net_node *a, const struct net_node *b,
+                  const char *what)
+{
+    snprintf(c->why, c->size, "n%u and n%u: %s", a->index, b->index, what);
+    return false;
+}
+
+static bool chart_node(struct chart *c, struct net_node *node)
+{
+    list_each (it, mesh_links(node->mesh)) {
+        const struct mesh_link *l = list_entry(it, struct mesh_link, node);
+        struct net_end *there = net_other(l->user);
+        if (!there->node || !is_mesh(there->node))
+            continue;
+        uint32_t *id = &c->links[(size_t)node->index * c->net->count + there->node->index];
+        if (l->state != LINK_UP)
+            return wrong(c, node, there->node, "a link is not up yet");
+        if (*id)
+            return wrong(c, node, there->node, "two links");
+        if (!there->link || there->link->state != LINK_UP)
+            return wrong(c, node, there->node, "a link is up on one side only");
+        *id = l->id;
+        if (node->options.role == ROLE_LEAF)
+            c->uplink[node->index] = there->node->index;
+    }
+    return true;
+}
+
+static bool chart_pairs(const struct chart *c)
+{
+    for (uint32_t a = 0; a < c->net->count; a++) {
+        const struct net_node *x = c->net->nodes[a];
+        if (!is_mesh(x))
+            continue;
+        if (x->options.role == ROLE_LEAF && c->uplink[a] == a)
+            return wrong(c, x, x, "a leaf without a router");
+        for (uint32_t b = 0; b < c->net->count; b++) {
+            const struct net_node *y = c->net->nodes[b];
+            if (a == b || !is_mesh(y))
+                continue;
+            if (should_link(c, x, y) != (link_at(c, a, b) != 0))
+                return wrong(c, x, y, link_at(c, a, b) ? "a link too many" : "no link");
+        }
+    }
+    return true;
+}
+
+/* ---- Tables ---- */
+
+static bool same_digest(const struct router_digest *a, const struct router_digest *b)
+{
+    return a->intents == b->intents && a->intents_hash == b->intents_hash &&
+           a->interests == b->interests && a->interests_hash == b->interests_hash;
+}
+
+static bool digests_agree(const struct chart *c, struct net_node *node)
+{
+    list_each (it, mesh_links(node->mesh)) {
+        const struct mesh_link *l = list_entry(it, struct mesh_link, node);
+        struct net_end *there = net_other(l->user);
+        if (!there->node || !is_mesh(there->node) || !there->link)
+            continue;
+        struct router_digest sent, held;
+        router_digest_sent(mesh_router(node->mesh), l->id, &sent);
+        router_digest_held(mesh_router(there->node->mesh), there->link->id, &held);
+        if (!same_digest(&sent, &held))
+            return wrong(c, node, there->node, "tables differ");
+    }
+    return true;
+}
+
+/* Whom node asks to get to there: that node's id, or its own if they do not hear each other. */
+static uint32_t next_hop(const struct chart *c, uint32_t node, uint32_t there)
+{
+    uint32_t mine = c->uplink[node], its = c->uplink[there];
+    if (mine != its && !link_at(c, mine, its))
+        return node;
+    if (mine != node)
+        return mine;
+    return its == node ? there : its;
+}
+
+static bool covers(const struct net_route *interest, const struct net_route *intent)
+{
+    return !interest->intent && route_covers(&interest->route, &intent->route);
+}
+
+/* Does node, which the hop leads to or beyond, want the intent? */
+static bool wants(const struct net_node *node, const struct net_route *intent)
+{
+    list_each (it, &node->routes) {
+        if (covers(list_entry(it, struct net_route, in_node), intent))
+            return true;
+    }
+    return false;
+}
+
+static size_t count_links(const struct net_flow *flow, uint32_t endpoint)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < flow->count; i++)
+        n += !flow->targets[i].interest && flow->targets[i].endpoint == endpoint;
+    return n;
+}
+
+static size_t count_locals(const struct net_flow *flow, const void *interest)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < flow->count; i++)
+        n += flow->targets[i].interest == interest;
+    return n;
+}
+
+/* Does node pass on over the hop what reached it from `from` (itself: its own)? */
+static bool passes_on(const struct chart *c, uint32_t node, uint32_t from, uint32_t hop)
+{
+    if (hop == node || hop == from)
+        return false;
+    if (from == node)
+        return true;
+    bool from_router = c->uplink[node] == from;
+    bool touches_leaf = c->uplink[from] == node || c->uplink[hop] == node;
+    return !from_router && touches_leaf;
+}
+
+/* The targets of one intent at one node against what they should be. */
+static bool check_flow(const struct chart *c, const struct net_node *node, uint32_t from,
+                       const struct net_flow *flow, const struct net_route *intent)
+{
+    size_t expected = 0;
+    list_each (it, &node->routes) {
+        const struct net_route *r = list_entry(it, struct net_route, in_node);
+        if (!covers(r, intent))
+            continue;
+        expected++;
+        if (!flow || count_locals(flow, r) != 1)
+            return wrong(c, node, c->net->nodes[from], "a local interest is not served");
+    }
+    for (uint32_t b = 0; b < c->net->count; b++) {
+        bool wanted = false;
+        if (!link_at(c, node->index, b) || !passes_on(c, node->index, from, b))
+            continue;
+        for (uint32_t z = 0; z < c->net->count && !wanted; z++)
+            wanted = is_mesh(c->net->nodes[z]) && z != from && next_hop(c, node->index, z) == b &&
+                     wants(c->net->nodes[z], intent);
+        if (!wanted)
+            continue;
+        expected++;
+        if (!flow || count_links(flow, link_at(c, node->index, b)) != 1)
+            return wrong(c, node, c->net->nodes[b], "an interested peer is not served");
+    }
+    if (flow && flow->count != expected)
+        return wrong(c, node, c->net->nodes[from], "somebody is served who should not be");
+    return true;
+}
+
+/* The flow at node of the intent that another node (or itself) has open. */
+static const struct net_flow *find_flow(const struct chart *c, const struct net_node *node,
+                                        uint32_t publisher, const struct net_route *intent)
+{
+    uint32_t hop = next_hop(c, node->index, publisher);
+    uint32_t endpoint = publisher == node->index ? ROUTER_LOCAL : link_at(c, node->index, hop);
+    const char *origin = hop == publisher ? "" : c->net->nodes[publisher]->url;
+    list_each (it, &node->flows) {
+        const struct net_flow *flow = list_entry(it, struct net_flow, in_node);
+        bool relayed = flow->rec->origin != NULL;
+        if (flow->rec->endpoint != endpoint || strcmp(flow->rec->route->text, intent->text) != 0)
+            continue;
+        if (publisher == node->index ||
+            (relayed ? strcmp(flow->rec->origin->text, origin) == 0 : origin[0] == '\0'))
+            return flow;
+    }
+    return NULL;
+}
+
+static bool targets_right(const struct chart *c, const struct net_node *node)
+{
+    for (uint32_t p = 0; p < c->net->count; p++) {
+        const struct net_node *publisher = c->net->nodes[p];
+        if (!is_mesh(publisher) || (p != node->index && next_hop(c, node->index, p) == node->index))
+            continue;
+        uint32_t from = p == node->index ? p : next_hop(c, node->index, p);
+        list_each (it, &publisher->routes) {
+            const struct net_route *intent = list_entry(it, struct net_route, in_node);
+            if (intent->intent && !check_flow(c, node, from, find_flow(c, node, p, intent), intent))
+                return false;
+        }
+    }
+    return true;
+}
+
+bool net_whole(struct net *net, char *why, size_t size)
+{
+    size_t cells = (size_t)net->count * net->count;
+    struct chart c = {
+        .net = net,
+        .links = net_alloc(NULL, cells * sizeof(uint32_t)),
+        .uplink = net_alloc(NULL, net->count * sizeof(uint32_t)),
+        .why = why,
+        .size = size,
+    };
+    memset(c.links, 0, cells * sizeof(uint32_t));
+    for (uint32_t i = 0; i < net->count; i++)
+        c.uplink[i] = i;
+    bool whole = true;
+    for (uint32_t i = 0; i < net->count && whole; i++)
+        whole = !is_mesh(net->nodes[i]) || chart_node(&c, net->nodes[i]);
+    whole = whole && chart_pairs(&c);
+    for (uint32_t i = 0; i < net->count && whole; i++)
+        whole = !is_mesh(net->nodes[i]) || digests_agree(&c, net->nodes[i]);
+    for (uint32_t i = 0; i < net->count && whole; i++)
+        whole = !is_mesh(net->nodes[i]) || targets_right(&c, net->nodes[i]);
+    free(c.links);
+    free(c.uplink);
+    return whole;
+}
+
+uint64_t net_run_whole(struct net *net, uint64_t ns, char *why, size_t size)
+{
+    uint64_t began = net->now;
+    for (;;) {
+        if (net_whole(net, why, size))
+            return net->now - began;
+        if (net->now - began >= ns)
+            return NEVER;
+        net_run(net, min_u64(50 * NS_PER_MS, ns - (net->now - began)));
+    }
+}
