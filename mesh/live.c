@@ -59,6 +59,16 @@ void live_ping(struct mesh *m, struct mesh_link *l, uint64_t token, struct momen
     link_send(m, l, &c, LANE_CONTROL, false, now);
 }
 
+void mesh_paused(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    l->priv->last_rx = now.mono_ns;
+    if (l->state != LINK_UP)
+        return;
+    if (l->priv->last_ping + PING_IDLE_NS <= now.mono_ns)
+        live_ping(m, l, 0, now);
+    mesh_arm(m, l->priv->last_ping + PING_IDLE_NS);
+}
+
 void live_receive_ping(struct mesh *m, struct mesh_link *l, const struct control *c,
                        const struct header *h, struct moment now)
 {

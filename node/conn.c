@@ -178,6 +178,7 @@ static bool take_message(struct conn *c, struct flow *flow, const struct incomin
     }
     c->paused = true;
     list_push(&node->paused, &c->paused_node);
+    mesh_paused(node->mesh, c->link, node_now());
     stream_read_stop(c->stream);
     return false;
 }

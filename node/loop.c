@@ -441,10 +441,8 @@ static void on_timer(uv_timer_t *timer)
     node_enter(node);
     node->armed = NEVER;
     struct moment now = node_now();
-    list_each (it, &node->paused) { /* we do not read; that is not its silence */
-        struct conn *c = list_entry(it, struct conn, paused_node);
-        mesh_received(c->link, now.mono_ns);
-    }
+    list_each (it, &node->paused)
+        mesh_paused(node->mesh, list_entry(it, struct conn, paused_node)->link, now);
     if (!node->leaving)
         mesh_tick(node->mesh, now);
     list_each_safe (it, &node->conns)
