@@ -14,7 +14,7 @@ uint64_t fx_now_ms(void)
 
 void fx_pause(void)
 {
-    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
 }
 
 /* ---- Events ---- */
