@@ -70,7 +70,7 @@ static int mesh_init_self(struct mesh *m, const struct mesh_config *config)
 
 static int mesh_init_cores(struct mesh *m, const struct mesh_config *config)
 {
-    struct router_config router = {.path = m->self.path, .max_routes = config->max_routes};
+    struct router_config router = {.max_routes = config->max_routes};
     int rc = router_new(&router, &m->router);
     if (rc < 0)
         return rc;

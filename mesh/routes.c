@@ -72,6 +72,21 @@ static void refuse_route(struct mesh *m, struct mesh_link *l, const struct decl 
     mesh_event(m, WEFT_EVENT_ROUTE_REFUSED, l, d->route, error, text);
 }
 
+/* Expiry is looked at when the first of these could be due, not at each refresh. */
+static void expect_refresh(struct mesh *m, struct mesh_link *l, const struct decl *items,
+                           size_t count, struct moment now)
+{
+    uint64_t ttl = NEVER;
+    for (size_t i = 0; i < count; i++) {
+        if (items[i].registered && items[i].ttl_ns)
+            ttl = min_u64(ttl, items[i].ttl_ns);
+    }
+    if (l->hs.base || ttl >= NEVER - now.mono_ns || now.mono_ns + ttl >= l->priv->expire_at)
+        return;
+    l->priv->expire_at = now.mono_ns + ttl;
+    mesh_arm(m, l->priv->expire_at);
+}
+
 void routes_register(struct mesh *m, struct mesh_link *l, const struct decl *items, size_t count,
                      bool intents, uint64_t nonce, struct moment now)
 {
@@ -79,7 +94,7 @@ void routes_register(struct mesh *m, struct mesh_link *l, const struct decl *ite
     for (size_t i = 0; i < count; i++) {
         int rc = intents ? router_learn_intent(m->router, l->id, &items[i], now.mono_ns)
                          : router_learn_interest(m->router, l->id, &items[i], now.mono_ns);
-        if (!items[i].registered)
+        if (rc == 0 || !items[i].registered)
             forget_refusal(l->priv, &items[i], intents);
         else if (is_final(rc))
             note_refusal(l->priv, &items[i], intents);
@@ -88,6 +103,7 @@ void routes_register(struct mesh *m, struct mesh_link *l, const struct decl *ite
         else if (rc < 0 && refused++ < REFUSALS_MAX)
             refuse_route(m, l, &items[i], intents, nonce, rc, now);
     }
+    expect_refresh(m, l, items, count, now);
 }
 
 void routes_receive(struct mesh *m, struct mesh_link *l, const struct control *c,
@@ -95,13 +111,6 @@ void routes_receive(struct mesh *m, struct mesh_link *l, const struct control *c
 {
     bool intents = c->type == MSG_INTENT || c->type == MSG_INTENTS;
     routes_register(m, l, c->decls.items, c->decls.count, intents, h->timestamp, now);
-    if (l->hs.base)
-        return;
-    /* Expiry is looked at when something could be due, not at each refresh. */
-    if (l->priv->expire_at == NEVER) {
-        l->priv->expire_at = now.mono_ns + TTL_NS;
-        mesh_arm(m, l->priv->expire_at);
-    }
 }
 
 void digest_send(struct mesh *m, struct mesh_link *l, bool resync, struct moment now)

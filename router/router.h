@@ -65,7 +65,6 @@ struct router_intent {
 };
 
 struct router_config {
-    const char *path;    /* ours */
     uint32_t max_routes; /* intents and interests in all */
 };
 

@@ -90,6 +90,7 @@ struct session {
     pthread_mutex_t lock; /* of what follows, written on the loop's thread */
     bool linked;          /* a link has been made at least once */
     bool failed;          /* no connection could be made, or it was refused */
+    bool denied;          /* a peer does not let us declare our route */
     char peer[PEER_TEXT]; /* who the first link goes to */
     char reason[1024];    /* why it failed */
     struct names told;
@@ -120,6 +121,9 @@ enum session_event {
 #define FDS_MAX 64
 enum session_event session_wait(struct session *s, uint64_t deadline_ns, const int *fds,
                                 size_t count);
+
+/* Did a peer refuse to let us declare our route? */
+bool session_denied(struct session *s);
 
 /* End a session_wait from another thread. */
 void session_wake(struct session *s);

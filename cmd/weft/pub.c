@@ -178,6 +178,10 @@ static bool wait_for_interest(struct pub *p, int *ret_code)
             *ret_code = EXIT_OK;
             return false;
         }
+        if (session_denied(&p->session)) {
+            *ret_code = failure("%s was refused; nothing was sent", p->route);
+            return false;
+        }
         if (e == SESSION_TIMEOUT) {
             char text[UNITS_TEXT];
             *ret_code = failure("nobody subscribed to %s within %s; nothing was sent", p->route,

@@ -95,6 +95,16 @@ static void link_made(struct session *s, const weft_event *e)
     session_wake(s);
 }
 
+static void route_refused(struct session *s, const weft_event *e)
+{
+    if (e->error != WEFT_EDENIED)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->denied = true;
+    pthread_mutex_unlock(&s->lock);
+    session_wake(s);
+}
+
 static void on_event(weft_node *node, const weft_event *e, void *user)
 {
     struct session *s = user;
@@ -114,6 +124,7 @@ static void on_event(weft_node *node, const weft_event *e, void *user)
         break;
     case WEFT_EVENT_ROUTE_REFUSED:
         tell("the route was refused by", e, "");
+        route_refused(s, e);
         break;
     case WEFT_EVENT_ADDRBOOK:
     case WEFT_EVENT_WARNING:
@@ -195,6 +206,14 @@ void session_close(struct session *s)
     pthread_mutex_destroy(&s->lock);
     close(s->wake_fd);
     names_fini(&s->told);
+}
+
+bool session_denied(struct session *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool denied = s->denied;
+    pthread_mutex_unlock(&s->lock);
+    return denied;
 }
 
 /* ---- Waiting -----------------------------------------------------------------------------------

@@ -246,6 +246,13 @@ class Messages(harness.Case):
         pub = self.pub("x", "--count", "3", "--wait", "0")
         self.assertIn("3 of 3 messages were sent to nobody", "\n".join(pub.expect_exit(0)))
 
+    def test_refused_by_the_router(self):
+        router = self.router("lab.a")
+        proc = self.weft("pub", "T@lab.b.x", "hello", "-P", router.sock)
+        errors = "\n".join(proc.expect_exit(1))
+        self.assertIn("outside the path", errors)
+        self.assertIn("T@lab.b.x was refused; nothing was sent", errors)
+
     def test_outside_the_path(self):
         pub = self.pub("x", "--path", "lab.a.other")
         self.assertIn("--path", "\n".join(pub.expect_exit(1)))

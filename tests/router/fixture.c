@@ -26,7 +26,7 @@ static void say_nothing(void)
 
 struct router *fixture_new(uint32_t max_routes)
 {
-    struct router_config config = {.path = "", .max_routes = max_routes};
+    struct router_config config = {.max_routes = max_routes};
     struct router *router;
     CHECK_EQ(router_new(&config, &router), 0);
     return router;

@@ -101,7 +101,7 @@ struct outcome {
 
 static bool scenario(struct outcome *ret_outcome)
 {
-    struct router_config config = {.path = "", .max_routes = 1000};
+    struct router_config config = {.max_routes = 1000};
     struct router *r;
     struct router_intent *own;
     struct router_interest *s, *t;

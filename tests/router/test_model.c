@@ -353,7 +353,7 @@ static void run(uint64_t with_seed, unsigned steps)
         learn_intent, learn_intent, learn_interest, learn_interest, attach,
         detach,       resync,       readvertise,
     };
-    struct router_config config = {.path = "", .max_routes = 100000};
+    struct router_config config = {.max_routes = 100000};
     seed = with_seed;
     prng_init(&prng, seed);
     memset(&m, 0, sizeof(m));

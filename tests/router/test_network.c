@@ -49,7 +49,7 @@ static void link_up(size_t i)
 
 static void build(void)
 {
-    struct router_config config = {.path = "", .max_routes = 10000};
+    struct router_config config = {.max_routes = 10000};
     for (int i = 1; i <= ROUTERS; i++)
         CHECK_EQ(router_new(&config, &routers[i]), 0);
     for (size_t i = 0; i < ARRAY_LEN(links); i++)

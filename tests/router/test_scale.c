@@ -113,7 +113,7 @@ static void learn(uint32_t id, unsigned i, bool intent)
 
 static void start(void)
 {
-    struct router_config config = {.path = "", .max_routes = 1000000};
+    struct router_config config = {.max_routes = 1000000};
     CHECK_EQ(weft_set_allocator(count_alloc, count_resize, count_release), 0);
     CHECK_EQ(router_new(&config, &router), 0);
     started = now_ms();
