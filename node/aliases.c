@@ -1,6 +1,6 @@
 /* Alias tables: open addressing with linear probing, at most half full; a removed entry is closed
  * by moving its successors back, so that a look-up never meets tombstones. Aliases are consecutive
- * numbers of the sender, which a multiplicative hash spreads. */
+ * numbers of a well-meaning sender; a keyed mix keeps others from choosing numbers that collide. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -8,7 +8,10 @@
 
 static uint32_t home_of(const struct alias_table *t, uint32_t alias)
 {
-    return (alias * UINT32_C(2654435769)) & (t->cap - 1);
+    uint32_t h = alias ^ t->key;
+    h = (h ^ h >> 16) * UINT32_C(0x7feb352d);
+    h = (h ^ h >> 15) * UINT32_C(0x846ca68b);
+    return (h ^ h >> 16) & (t->cap - 1);
 }
 
 static struct alias_slot *find_slot(const struct alias_table *t, uint32_t alias)
@@ -21,7 +24,7 @@ static struct alias_slot *find_slot(const struct alias_table *t, uint32_t alias)
 
 static int grow(struct alias_table *t)
 {
-    struct alias_table bigger = {.cap = t->cap ? t->cap * 2 : 16};
+    struct alias_table bigger = {.cap = t->cap ? t->cap * 2 : 16, .key = t->key};
     bigger.slots = mem_zalloc(bigger.cap * sizeof(*bigger.slots));
     if (!bigger.slots)
         return WEFT_ENOMEM;

@@ -26,6 +26,7 @@ struct conn *conn_new(weft_node *node)
         return NULL;
     c->node = node;
     c->rx_max = FRAME_MAX_HANDSHAKE;
+    c->aliases.key = node->alias_key;
     c->drain_deadline = c->retry_at = NEVER;
     outbox_init(&c->out, node->options.outbox);
     list_init(&c->flight);

@@ -222,6 +222,8 @@ static int make_mesh(weft_node *node, const weft_options *o, const struct addrbo
     if (rc == 0)
         rc = random_bytes(&config.seed, sizeof(config.seed));
     if (rc == 0)
+        rc = random_bytes(&node->alias_key, sizeof(node->alias_key));
+    if (rc == 0)
         rc = found ? 0 : random_bytes(config.node_id, sizeof(config.node_id));
     if (rc < 0)
         return rc;

@@ -185,6 +185,7 @@ struct alias_table {
         struct flow *flow;
     } * slots;
     uint32_t count, cap; /* cap is a power of two, or 0 */
+    uint32_t key;        /* not known to the peer, who chooses the aliases; set before the first put */
 };
 int alias_put(struct alias_table *t, uint32_t alias, struct flow *flow); /* WEFT_ENOMEM */
 void alias_del(struct alias_table *t, uint32_t alias);
@@ -375,6 +376,7 @@ struct weft_node {
     bool leaving, closing_handles, save_failed;
     uint64_t save_at;
     uint8_t node_id[16];
+    uint32_t alias_key; /* random: of all alias tables */
     struct command leave_cmd;
     uv_sem_t running; /* the own thread has started */
     uint64_t started;
