@@ -182,7 +182,7 @@ struct net_counts {
 const struct net_counts *net_counts(const struct net *net);
 void net_reset_counts(struct net *net);
 
-/* ---- The test's own end ---- */
+/* ---- The test's own end (net_raw.c) ---- */
 
 /* An address of the test's own: what is dialled there is accepted. */
 struct net_node *net_raw_listen(struct net *net, const char *url);
@@ -190,10 +190,22 @@ struct net_node *net_raw_listen(struct net *net, const char *url);
 /* Connect from a host of the test's own. */
 struct net_end *net_raw_connect(struct net *net, struct net_node *from, struct net_node *to,
                                 bool local);
+
+/* Connect and shake hands as a weft peer with these features; NULL if it did not come about. What
+ * came up to then is taken. Runs the network for up to 2 s. */
+struct net_end *net_raw_greet(struct net *net, struct net_node *from, struct net_node *to,
+                              uint64_t features);
 void net_raw_send(struct net_end *end, const struct control *control, uint64_t stamp,
                   bool want_result);
 void net_raw_write(struct net_end *end, const void *data, size_t size);
 void net_raw_close(struct net_end *end);
+
+/* A HANDSHAKE from the one to the other, as a weft peer of incarnation 1 says it. */
+struct control net_raw_handshake(const struct net_node *from, const struct net_node *to,
+                                 enum stage stage, uint64_t features);
+
+/* Run until a frame of that type has come, taking what comes before; false: not within ns. */
+bool net_raw_await(struct net_end *end, uint32_t type, uint64_t ns, struct control *ret_control);
 
 /* Take the next frame that came; false: none. The control is decoded (type 0: it does not decode)
  * and the caller's to free. */

@@ -90,7 +90,7 @@ static void put_chunk(struct net_end *end, enum chunk_type type, int error, cons
     net_schedule(net, (struct event){.at = end->last_arrival, .type = EVENT_CHUNK, .end = end});
 }
 
-static void put_data(struct net_end *end, const uint8_t *data, size_t size)
+void net_put_data(struct net_end *end, const uint8_t *data, size_t size)
 {
     struct net *net = end->conn->net;
     bool pieces = net_chance(net, 1, 100) <= net->options.pieces;
@@ -108,7 +108,7 @@ static void write_lanes(struct net_end *end, bool all)
     struct net *net = end->conn->net;
     bool waits = !all && net_chance(net, 1, 100) <= net->options.backlog;
     for (unsigned lane = 0; lane < (waits ? 1u : 2u); lane++) {
-        put_data(end, end->lane[lane].data, end->lane[lane].len);
+        net_put_data(end, end->lane[lane].data, end->lane[lane].len);
         end->lane[lane].len = 0;
     }
     if (!waits)
@@ -217,7 +217,9 @@ static void arrive(struct net_end *from, const struct chunk *chunk)
 
 static void chunk_due(struct net *net, struct net_end *from)
 {
-    if (blocked(from->conn) && !net_other(from)->closed) {
+    const struct net_end *to = net_other(from);
+    bool awaited = !to->closed && (to->connected || to == &to->conn->ends[0]);
+    if (blocked(from->conn) && awaited) {
         from->last_arrival = max_u64(from->last_arrival, net->now + BLOCKED_RETRY_NS);
         net_schedule(net, (struct event){
                               .at = net->now + BLOCKED_RETRY_NS, .type = EVENT_CHUNK, .end = from});
@@ -265,6 +267,8 @@ static void dial_due(struct net *net, struct net_end *dialler)
 {
     struct net_end *end = net_other(dialler);
     bool there = end->node && end->node->alive;
+    if (dialler->closed && list_empty(&dialler->chunks))
+        return; /* given up meanwhile */
     if (blocked(dialler->conn) || (!there && net_chance(net, 0, 2) == 0)) {
         if (!dialler->closed)
             net_schedule(
@@ -297,7 +301,7 @@ void net_conn_event(struct net *net, const struct event *event)
     net_conn_sweep(conn);
 }
 
-static struct net_conn *dial(struct net_node *from, struct net_node *to)
+struct net_conn *net_dial(struct net_node *from, struct net_node *to)
 {
     struct net_conn *conn = conn_new(from, to);
     struct net *net = from->net;
@@ -312,7 +316,7 @@ static struct net_conn *dial(struct net_node *from, struct net_node *to)
 static void op_dial(void *ctx, struct mesh_link *link, const struct url *url)
 {
     struct net_node *node = ctx;
-    struct net_conn *conn = dial(node, net_node_at(node->net, url));
+    struct net_conn *conn = net_dial(node, net_node_at(node->net, url));
     conn->ends[0].link = link;
     link->user = &conn->ends[0];
     node->net->counts.dials++;
@@ -474,62 +478,4 @@ struct net_conn *net_pick(struct net *net)
             return list_entry(it, struct net_conn, in_net);
     }
     return NULL;
-}
-
-/* ---- The test's own end ---- */
-
-struct net_node *net_raw_listen(struct net *net, const char *url)
-{
-    struct net_node_options options = {.url = url};
-    struct net_node *node = net_add(net, &options);
-    struct url own;
-    if (url_parse(url, strlen(url), &own, NULL) == 0 && !url_host_unspecified(&own))
-        snprintf(node->host, sizeof(node->host), "%.60s", own.host);
-    node->alive = true;
-    return node;
-}
-
-struct net_end *net_raw_connect(struct net *net, struct net_node *from, struct net_node *to,
-                                bool local)
-{
-    struct net_conn *conn = dial(from, to);
-    conn->local = local;
-    return &conn->ends[0];
-}
-
-void net_raw_write(struct net_end *end, const void *data, size_t size)
-{
-    put_data(end, data, size);
-}
-
-void net_raw_send(struct net_end *end, const struct control *control, uint64_t stamp,
-                  bool want_result)
-{
-    struct buf out;
-    struct header header = {.timestamp = stamp, .type = control->type, .want_result = want_result};
-    buf_init(&out, FRAME_MAX_LIMIT);
-    int rc = codec_encode(&out, &header, control);
-    assert(rc == 0);
-    (void)rc;
-    net_raw_write(end, out.data, out.len);
-    buf_fini(&out);
-}
-
-void net_raw_close(struct net_end *end)
-{
-    net_end_close(end, true);
-}
-
-bool net_raw_next(struct net_end *end, struct header *ret_header, struct control *ret_control)
-{
-    struct frame frame;
-    if (frame_scan(end->rx.data, end->rx.len, FRAME_MAX_LIMIT, &frame) != 1)
-        return false;
-    int rc = header_decode(frame.header, frame.header_size, ret_header);
-    assert(rc == 0);
-    rc = codec_decode(ret_header->type, frame.body, frame.body_size, ret_control);
-    if (rc < 0)
-        *ret_control = (struct control){0};
-    net_bytes_drop(&end->rx, frame.size);
-    return true;
 }

@@ -70,6 +70,9 @@ void net_conn_event(struct net *net, const struct event *event);
 /* Both ends closed and no event under way: then it is freed. */
 void net_conn_sweep(struct net_conn *conn);
 void net_conn_free(struct net_conn *conn);
+struct net_conn *net_dial(struct net_node *from, struct net_node *to);
+/* Send bytes, whole or in pieces. */
+void net_put_data(struct net_end *end, const uint8_t *data, size_t size);
 /* Close an end; `tell` sends what is queued and the end of the stream. */
 void net_end_close(struct net_end *end, bool tell);
 
