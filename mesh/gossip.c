@@ -9,17 +9,36 @@
 #include <stdio.h>
 #include <string.h>
 
+#define NAMES_BYTES (BASE_FRAME_MAX - 1000) /* of names in one PEERS */
+
 static bool is_nameable(const struct mesh_link *l)
 {
     return l->state == LINK_UP && l->hs.role == ROLE_PEER && url_dialable(&l->hs.peer);
 }
 
-/* Would a frame with one more name still pass? A base peer takes 60 kB at most. */
-static void send_names(struct mesh *m, struct mesh_link *to, const char **names, size_t count,
-                       struct moment now)
+/* Names on their way into PEERS, as many frames as they need. A base peer takes 60 kB in one. */
+struct roll {
+    struct mesh_link *to;
+    const char *names[PEERS_NAMES_MAX];
+    size_t count, bytes, frames;
+};
+
+static void roll_send(struct mesh *m, struct roll *roll, struct moment now)
 {
-    struct control c = {.type = MSG_PEERS, .peers = {.ids = names, .count = count}};
-    link_send(m, to, &c, LANE_CONTROL, false, now);
+    struct control c = {.type = MSG_PEERS, .peers = {.ids = roll->names, .count = roll->count}};
+    link_send(m, roll->to, &c, LANE_CONTROL, false, now);
+    roll->count = roll->bytes = 0;
+    roll->frames++;
+}
+
+static void roll_add(struct mesh *m, struct roll *roll, const struct mesh_link *l,
+                     struct moment now)
+{
+    size_t size = strlen(l->hs.peer.text) + 4;
+    if (roll->count == PEERS_NAMES_MAX || roll->bytes + size > NAMES_BYTES)
+        roll_send(m, roll, now);
+    roll->names[roll->count++] = l->hs.peer.text;
+    roll->bytes += size;
 }
 
 /* A loopback name is of no use to who comes from another host. */
@@ -28,25 +47,34 @@ static bool worth_telling(const struct mesh_link *to, const struct mesh_link *l)
     return l != to && is_nameable(l) && (to->local || !url_host_loopback(&l->hs.peer));
 }
 
+static bool takes_names(const struct mesh *m, const struct mesh_link *to)
+{
+    return to->hs.role != ROLE_LEAF && m->me.role == ROLE_PEER;
+}
+
+/* Also when there is no name to tell: the handshake waits for it. */
 void gossip_send_all(struct mesh *m, struct mesh_link *to, struct moment now)
 {
-    const char *names[PEERS_NAMES_MAX];
-    size_t n = 0;
-    bool sent = false;
-    bool tells = to->hs.role != ROLE_LEAF && m->me.role == ROLE_PEER;
+    struct roll roll = {.to = to};
     list_each (it, &m->links) {
-        struct mesh_link *l = list_entry(it, struct mesh_link, node);
-        if (!tells || !worth_telling(to, l))
-            continue;
-        names[n++] = l->hs.peer.text;
-        if (n == PEERS_NAMES_MAX) {
-            send_names(m, to, names, n, now);
-            sent = true;
-            n = 0;
-        }
+        const struct mesh_link *l = list_entry(it, struct mesh_link, node);
+        if (takes_names(m, to) && worth_telling(to, l))
+            roll_add(m, &roll, l, now);
     }
-    if (n || !sent)
-        send_names(m, to, names, n, now);
+    if (roll.count || !roll.frames)
+        roll_send(m, &roll, now);
+}
+
+static void announce_to(struct mesh *m, struct mesh_link *to, struct moment now)
+{
+    struct roll roll = {.to = to};
+    list_each (it, &m->links) {
+        const struct mesh_link *l = list_entry(it, struct mesh_link, node);
+        if (l->priv->unannounced && worth_telling(to, l))
+            roll_add(m, &roll, l, now);
+    }
+    if (roll.count)
+        roll_send(m, &roll, now);
 }
 
 void gossip_announce(struct mesh *m, struct moment now)
@@ -54,17 +82,8 @@ void gossip_announce(struct mesh *m, struct moment now)
     m->announce_at = NEVER;
     list_each (it, &m->links) {
         struct mesh_link *to = list_entry(it, struct mesh_link, node);
-        if (to->state != LINK_UP || to->hs.role == ROLE_LEAF || m->me.role != ROLE_PEER)
-            continue;
-        const char *names[PEERS_NAMES_MAX];
-        size_t n = 0;
-        list_each (other, &m->links) {
-            struct mesh_link *l = list_entry(other, struct mesh_link, node);
-            if (l->priv->unannounced && worth_telling(to, l) && n < PEERS_NAMES_MAX)
-                names[n++] = l->hs.peer.text;
-        }
-        if (n)
-            send_names(m, to, names, n, now);
+        if (to->state == LINK_UP && takes_names(m, to))
+            announce_to(m, to, now);
     }
     list_each (it, &m->links)
         list_entry(it, struct mesh_link, node)->priv->unannounced = false;
