@@ -191,8 +191,10 @@ struct net_node *net_raw_listen(struct net *net, const char *url);
 struct net_end *net_raw_connect(struct net *net, struct net_node *from, struct net_node *to,
                                 bool local);
 
-/* Connect and shake hands as a weft peer with these features; NULL if it did not come about. What
- * came up to then is taken. Runs the network for up to 2 s. */
+/* Shake hands as a weft peer with these features; false if it did not come about. What came up to
+ * then is taken. Runs the network for up to 2 s. */
+bool net_raw_shake(struct net_end *end, uint64_t features);
+/* Connect and shake hands, or NULL. */
 struct net_end *net_raw_greet(struct net *net, struct net_node *from, struct net_node *to,
                               uint64_t features);
 void net_raw_send(struct net_end *end, const struct control *control, uint64_t stamp,

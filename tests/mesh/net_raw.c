@@ -102,21 +102,28 @@ struct control net_raw_handshake(const struct net_node *from, const struct net_n
     };
 }
 
-struct net_end *net_raw_greet(struct net *net, struct net_node *from, struct net_node *to,
-                              uint64_t features)
+bool net_raw_shake(struct net_end *end, uint64_t features)
 {
-    struct net_end *end = net_raw_connect(net, from, to, false);
-    struct control got, c = net_raw_handshake(from, to, STAGE_INITIAL, features);
+    const struct net *net = end->conn->net;
+    struct control got,
+        c = net_raw_handshake(end->node, net_other(end)->node, STAGE_INITIAL, features);
     net_raw_send(end, &c, NET_EPOCH + net->now, false);
     if (!net_raw_await(end, MSG_HANDSHAKE, NS_PER_SEC, &got))
-        return NULL;
+        return false;
     control_fini(&got);
     c.handshake.stage = STAGE_FINAL;
     net_raw_send(end, &c, NET_EPOCH + net->now, false);
     if (!net_raw_await(end, MSG_PEERS, NS_PER_SEC, &got))
-        return NULL;
+        return false;
     control_fini(&got);
     c = (struct control){.type = MSG_PEERS};
     net_raw_send(end, &c, NET_EPOCH + net->now, false);
-    return end;
+    return true;
+}
+
+struct net_end *net_raw_greet(struct net *net, struct net_node *from, struct net_node *to,
+                              uint64_t features)
+{
+    struct net_end *end = net_raw_connect(net, from, to, false);
+    return net_raw_shake(end, features) ? end : NULL;
 }
