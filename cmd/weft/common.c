@@ -76,7 +76,6 @@ static int take(int option, const struct command *command, struct link_options *
 int link_option(int option, const struct command *command, struct link_options *link, int *ret_code)
 {
     bool ours = option == 'P' || option == 'l' || (option >= OPTION_NETWORK && option < OPTION_OWN);
-    int code = EXIT_OK;
     if (option == 'h') {
         fputs(command->help, stdout);
         *ret_code = EXIT_OK;
@@ -84,7 +83,7 @@ int link_option(int option, const struct command *command, struct link_options *
     }
     if (option == '?')
         fprintf(stderr, "See 'weft help %s'.\n", command->name);
-    if (option == '?' || (ours && (code = take(option, command, link)) != EXIT_OK)) {
+    if (option == '?' || (ours && take(option, command, link) != EXIT_OK)) {
         *ret_code = EXIT_USAGE;
         return -1;
     }
