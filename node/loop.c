@@ -106,19 +106,21 @@ bool node_mark_dirty(weft_node *node, struct outbox *o)
     return node_request_wake(node);
 }
 
+/* Those that wait now. What they cause to be posted is for the next round, or a callback that opens
+ * and closes something each time it is called would keep the loop here for ever. */
 static bool run_commands(weft_node *node)
 {
-    bool any = false;
-    for (;;) {
-        plane_lock(node);
-        struct list *it = list_pop(&node->commands);
-        plane_unlock(node);
-        if (!it)
-            return any;
+    struct list batch, *it;
+    list_init(&batch);
+    plane_lock(node);
+    list_splice(&batch, &node->commands);
+    plane_unlock(node);
+    bool any = !list_empty(&batch);
+    while ((it = list_pop(&batch)) != NULL) {
         struct command *command = list_entry(it, struct command, node);
         command->run(node, command);
-        any = true;
     }
+    return any;
 }
 
 /* ---- Calls: commands whose caller waits ---- */
