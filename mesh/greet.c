@@ -121,9 +121,12 @@ static void send_final(struct mesh *m, struct mesh_link *l, struct moment now)
     if (initial && !l->hs.base) {
         struct handshake_msg *got = &initial->handshake;
         c.handshake.intents = got->intents;
-        c.handshake.n_intents = take(m, l, got->intents, got->n_intents, true);
+        got->n_intents = take(m, l, got->intents, got->n_intents, true);
+        got->n_interests = take(m, l, got->interests, got->n_interests, false);
+        c.handshake.intents = got->intents;
+        c.handshake.n_intents = got->n_intents;
         c.handshake.interests = got->interests;
-        c.handshake.n_interests = take(m, l, got->interests, got->n_interests, false);
+        c.handshake.n_interests = got->n_interests;
     }
     link_send(m, l, &c, LANE_CONTROL, false, now);
 }
@@ -204,6 +207,16 @@ static void warn_same_path(struct mesh *m, struct mesh_link *l)
 }
 
 /* False: the link was refused and is gone. */
+static bool has_room(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    if (m->up < m->max_peers)
+        return true;
+    link_end(m, l, WEFT_ELIMIT, "no more links taken: raise limits.peers of this node", true, 0,
+             now);
+    return false;
+}
+
+/* False: the link was refused and is gone. */
 static bool identified(struct mesh *m, struct mesh_link *l, struct moment now)
 {
     const uint8_t *id = l->hs.has_node_id ? l->hs.node_id : NULL;
@@ -211,13 +224,8 @@ static bool identified(struct mesh *m, struct mesh_link *l, struct moment now)
         link_end(m, l, WEFT_EDENIED, "banned here by the operator", true, 0, now);
         return false;
     }
-    if (!settle_duplicates(m, l, now))
+    if (!settle_duplicates(m, l, now) || !has_room(m, l, now))
         return false;
-    if (m->up >= m->max_peers) {
-        link_end(m, l, WEFT_ELIMIT, "no more links taken: raise limits.peers of this node", true, 0,
-                 now);
-        return false;
-    }
     learn_observed(m, l);
     return true;
 }
@@ -284,6 +292,8 @@ static bool obey(struct mesh *m, struct mesh_link *l, int todo, struct moment no
     }
     if ((todo & HANDSHAKE_IDENTIFIED) && !identified(m, l, now))
         return false;
+    if ((todo & HANDSHAKE_NOW_DONE) && !has_room(m, l, now))
+        return false; /* others were faster */
     if (todo & HANDSHAKE_SEND_INITIAL)
         send_initial(m, l, now);
     if (todo & HANDSHAKE_SEND_FINAL)

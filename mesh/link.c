@@ -82,6 +82,14 @@ void link_send_result(struct mesh *m, struct mesh_link *l, uint64_t nonce, int e
     link_send(m, l, &c, LANE_CONTROL, false, now);
 }
 
+/* Will the other side be UP when it reads what we send now? The responder is as soon as it has the
+ * initiator's FINAL, which went out when it was identified. */
+static bool is_up_there(const struct mesh_link *l)
+{
+    return l->state == LINK_UP ||
+           (l->outbound && !l->hs.base && l->hs.state == HANDSHAKE_PEERS && link_identified(l));
+}
+
 /* A base peer that is not through its handshake would take RESULT for an error of protocol; it is
  * told nothing it does not know. */
 static void tell_end(struct mesh *m, struct mesh_link *l, int error, const char *text,
@@ -89,7 +97,7 @@ static void tell_end(struct mesh *m, struct mesh_link *l, int error, const char 
 {
     if (l->state == LINK_DIALING)
         return;
-    if (l->state == LINK_UP && (l->hs.features & FEATURE_GOODBYE) && goodbye) {
+    if (goodbye && (l->hs.features & FEATURE_GOODBYE) && is_up_there(l)) {
         struct control c = {.type = MSG_GOODBYE,
                             .goodbye = {.reason = goodbye, .description = text}};
         link_send(m, l, &c, LANE_ORDERED, false, now);
@@ -174,18 +182,21 @@ void link_end(struct mesh *m, struct mesh_link *l, int error, const char *text, 
 
 /* ---- What the owner reports ---- */
 
-/* Make room among connections that have not said who they are: the one that has been silent longest
- * goes. */
+/* Make room among connections in the handshake: the oldest that has not said who it is goes, or the
+ * oldest of all. */
 static void evict_silent(struct mesh *m, struct moment now)
 {
+    struct mesh_link *oldest = NULL;
     list_each (it, &m->links) {
         struct mesh_link *l = list_entry(it, struct mesh_link, node);
-        if (l->state == LINK_HANDSHAKE && !l->outbound && !link_identified(l)) {
-            link_end(m, l, WEFT_ELIMIT, "too many connections in the handshake at once", true, 0,
-                     now);
-            return;
-        }
+        if (l->state != LINK_HANDSHAKE || l->outbound)
+            continue;
+        if (!oldest || (link_identified(oldest) && !link_identified(l)))
+            oldest = l;
     }
+    if (oldest)
+        link_end(m, oldest, WEFT_ELIMIT, "too many connections in the handshake at once", true, 0,
+                 now);
 }
 
 struct mesh_link *mesh_accept(struct mesh *m, void *user, const char *remote_host, bool local,
