@@ -161,14 +161,19 @@ int mesh_set_self(struct mesh *m, const struct url *self)
 
 /* ---- Steps ---- */
 
-static void end_broken(struct mesh *m, struct moment now)
+/* Did any end? */
+static bool end_broken(struct mesh *m, struct moment now)
 {
+    bool any = false;
     list_each_safe (it, &m->links) {
         struct mesh_link *l = list_entry(it, struct mesh_link, node);
-        if (l->priv->broken)
-            link_end(m, l, WEFT_ENOMEM, "out of memory; the link starts anew", true,
-                     GOODBYE_PROTOCOL, now);
+        if (!l->priv->broken)
+            continue;
+        any = true;
+        link_end(m, l, WEFT_ENOMEM, "out of memory; the link starts anew", true, GOODBYE_PROTOCOL,
+                 now);
     }
+    return any;
 }
 
 static void mark_broken(struct mesh *m)
@@ -217,10 +222,11 @@ void mesh_settle(struct mesh *m, struct moment now)
 {
     if (!m->leaving)
         book_dial(m, now);
-    advert_flush(m, now);
-    drain_notices(m, now);
-    mark_broken(m);
-    end_broken(m, now);
+    do { /* the end of one link is news for the others */
+        advert_flush(m, now);
+        drain_notices(m, now);
+        mark_broken(m);
+    } while (end_broken(m, now));
 }
 
 uint64_t mesh_deadline(const struct mesh *m)
@@ -295,17 +301,25 @@ int mesh_ask_book(struct mesh *m, struct mesh_link *l, uint64_t token, struct mo
     return 0;
 }
 
+static bool leads_to(const struct mesh_link *l, const struct url *url)
+{
+    return (link_identified(l) && url_same_address(&l->hs.peer, url)) ||
+           (l->outbound && url_same_address(&l->hs.dialled, url));
+}
+
 int mesh_forget(struct mesh *m, const char *text, struct moment now)
 {
     struct url url;
     if (url_parse(text, strlen(text), &url, NULL) < 0)
         return WEFT_EURL;
-    struct mesh_link *l = mesh_find(m, &url);
     int rc = addrbook_forget(m->book, text, now);
-    if (l) {
-        addrbook_forget(m->book, l->hs.peer.text, now);
+    list_each_safe (it, &m->links) { /* one that is still being dialled would bring it back */
+        struct mesh_link *l = list_entry(it, struct mesh_link, node);
+        if (!leads_to(l, &url))
+            continue;
+        if (link_identified(l))
+            addrbook_forget(m->book, l->hs.peer.text, now);
         link_end(m, l, WEFT_EFORGOTTEN, "forgotten by the operator", true, GOODBYE_FORGOTTEN, now);
-        addrbook_forget(m->book, text, now);
         rc = 0;
     }
     mesh_settle(m, now);
