@@ -60,7 +60,7 @@ void net_trace(const struct net *net, const struct net_node *node, const char *f
 }
 
 /* Clocks of different nodes differ: nothing may rely on them. */
-struct moment net_moment(const struct net_node *node)
+struct moment net_moment_of(const struct net_node *node)
 {
     uint64_t skew = (uint64_t)node->id[0] * 20 * NS_PER_MS;
     return (struct moment){.mono_ns = node->net->now + NS_PER_SEC,
@@ -151,7 +151,7 @@ static void tick(struct net_node *node, const struct event *event)
     if (!node->mesh || node->life != event->life || node->tick_at != event->at)
         return;
     node->tick_at = NEVER;
-    mesh_tick(node->mesh, net_moment(node));
+    mesh_tick(node->mesh, net_moment_of(node));
     net_after(node);
 }
 
@@ -186,7 +186,7 @@ void net_after(struct net_node *node)
 
 void net_settle(struct net_node *node)
 {
-    mesh_settle(node->mesh, net_moment(node));
+    mesh_settle(node->mesh, net_moment_of(node));
     net_after(node);
 }
 
@@ -282,7 +282,7 @@ static int recall(struct net_node *node)
     if (rc < 0)
         return rc;
     assert(memcmp(file.node_id, node->id, sizeof(node->id)) == 0);
-    rc = addrbook_merge(mesh_addrbook(node->mesh), &file, net_moment(node));
+    rc = addrbook_merge(mesh_addrbook(node->mesh), &file, net_moment_of(node));
     addrbook_file_fini(&file);
     return rc;
 }
@@ -311,7 +311,7 @@ bool net_start(struct net_node *node, bool remembers)
     memcpy(config.node_id, node->id, sizeof(node->id));
     int rc = url_parse(node->url, strlen(node->url), &config.self, NULL);
     assert(rc == 0);
-    if (mesh_new(&config, &net_ops, node, net_moment(node), &node->mesh) < 0)
+    if (mesh_new(&config, &net_ops, node, net_moment_of(node), &node->mesh) < 0)
         return false;
     node->alive = true;
     node->life++;
@@ -325,7 +325,7 @@ bool net_start(struct net_node *node, bool remembers)
 int net_configure(struct net_node *node, const char *url)
 {
     struct addrbook_policy policy = {.persistent = true};
-    int rc = addrbook_add_configured(mesh_addrbook(node->mesh), url, &policy, net_moment(node));
+    int rc = addrbook_add_configured(mesh_addrbook(node->mesh), url, &policy, net_moment_of(node));
     net_settle(node);
     return rc;
 }
@@ -362,7 +362,7 @@ void net_kill(struct net_node *node, enum net_death death)
             net_end_close(end, death == NET_DEATH_CLOSES);
         }
     }
-    mesh_leave(node->mesh, net_moment(node));
+    mesh_leave(node->mesh, net_moment_of(node));
     free_mesh(node);
     list_each_safe (it, &net->conns)
         net_conn_sweep(list_entry(it, struct net_conn, in_net));
@@ -372,7 +372,7 @@ void net_leave(struct net_node *node)
 {
     buf_reset(&node->book);
     addrbook_encode(mesh_addrbook(node->mesh), &node->book);
-    mesh_leave(node->mesh, net_moment(node));
+    mesh_leave(node->mesh, net_moment_of(node));
     node->alive = false;
     free_mesh(node);
 }

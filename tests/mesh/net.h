@@ -117,6 +117,7 @@ void net_free(struct net *net);
 struct prng *net_prng(struct net *net);
 uint64_t net_now(const struct net *net); /* since the start */
 uint64_t net_seed(const struct net *net);
+struct moment net_moment_of(const struct net_node *node);
 
 /* ---- Nodes ---- */
 

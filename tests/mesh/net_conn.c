@@ -148,7 +148,7 @@ static bool blocked(const struct net_conn *conn)
 static void hand_frame(struct net_end *end, const struct frame *frame)
 {
     struct mesh *mesh = end->node->mesh;
-    struct moment now = net_moment(end->node);
+    struct moment now = net_moment_of(end->node);
     struct header header;
     if (!frame->compact && header_decode(frame->header, frame->header_size, &header) < 0)
         mesh_malformed(mesh, end->link, WEFT_EMALFORMED, "the header does not parse", now);
@@ -162,7 +162,7 @@ static void hand_frame(struct net_end *end, const struct frame *frame)
 
 static void receive(struct net_end *end, const struct chunk *chunk)
 {
-    mesh_received(end->link, net_moment(end->node).mono_ns);
+    mesh_received(end->link, net_moment_of(end->node).mono_ns);
     net_bytes_put(&end->rx, chunk->data, chunk->size);
     size_t used = 0;
     while (!end->closed) {
@@ -170,7 +170,7 @@ static void receive(struct net_end *end, const struct chunk *chunk)
         uint32_t max = end->up ? FRAME_MAX_DEFAULT : FRAME_MAX_HANDSHAKE;
         int rc = frame_scan(end->rx.data + used, end->rx.len - used, max, &frame);
         if (rc < 0)
-            mesh_malformed(end->node->mesh, end->link, rc, "no frame", net_moment(end->node));
+            mesh_malformed(end->node->mesh, end->link, rc, "no frame", net_moment_of(end->node));
         if (rc <= 0)
             break;
         hand_frame(end, &frame);
@@ -186,7 +186,7 @@ static void opened(struct net_end *end, int error)
     if (is_raw(end->node))
         return;
     mesh_opened(end->node->mesh, end->link, error, there ? there->host : "", end->conn->local,
-                net_moment(end->node));
+                net_moment_of(end->node));
 }
 
 static void arrive(struct net_end *from, const struct chunk *chunk)
@@ -209,7 +209,7 @@ static void arrive(struct net_end *from, const struct chunk *chunk)
     } else if (chunk->type == CHUNK_DATA) {
         receive(to, chunk);
     } else {
-        mesh_ended(to->node->mesh, to->link, WEFT_ECLOSED, net_moment(to->node));
+        mesh_ended(to->node->mesh, to->link, WEFT_ECLOSED, net_moment_of(to->node));
     }
     if (to->node->mesh)
         net_after(to->node);
@@ -244,7 +244,7 @@ static void accept_dial(struct net_end *end)
         list_push(&node->conns, &end->in_raw);
         return;
     }
-    end->link = mesh_accept(node->mesh, end, from->host, end->conn->local, net_moment(node));
+    end->link = mesh_accept(node->mesh, end, from->host, end->conn->local, net_moment_of(node));
     if (!end->link)
         net_end_close(end, true);
     net_after(node);
@@ -433,7 +433,7 @@ static void tell_end(struct net_end *end)
     if (is_raw(end->node))
         end->got_end = true;
     else
-        mesh_ended(end->node->mesh, end->link, WEFT_ECLOSED, net_moment(end->node));
+        mesh_ended(end->node->mesh, end->link, WEFT_ECLOSED, net_moment_of(end->node));
     if (end->node->mesh)
         net_after(end->node);
 }

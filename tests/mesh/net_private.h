@@ -51,7 +51,6 @@ void net_bytes_drop(struct net_bytes *b, size_t size);
 void net_trace(const struct net *net, const struct net_node *node, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
-struct moment net_moment(const struct net_node *node);
 uint64_t net_chance(struct net *net, uint64_t low, uint64_t high);
 void net_schedule(struct net *net, struct event event);
 struct net_node *net_node_at(const struct net *net, const struct url *url);
