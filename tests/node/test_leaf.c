@@ -1,0 +1,182 @@
+/* Leaves: programs on a router's host, one link each, for which the router relays. */
+#include "fixture.h"
+
+struct scene {
+    char folder[64], door[160], router_url[192];
+    weft_node *router, *peer, *one, *two;
+    struct events events_one, events_two, events_router;
+};
+
+static weft_node *open_router(struct scene *s)
+{
+    weft_options o = fx_options("tcp://127.0.0.1:0/r");
+    const char *listen[] = {s->door, NULL};
+    const char *peers[] = {weft_node_url(s->peer), NULL};
+    o.listen = listen;
+    o.peers = peers;
+    o.on_event = events_take;
+    o.user = &s->events_router;
+    return fx_open_options(&o);
+}
+
+static weft_node *open_leaf(struct scene *s, const char *path, struct events *events)
+{
+    weft_options o = fx_options(NULL);
+    const char *peers[] = {s->door, NULL};
+    o.path = path;
+    o.peers = peers;
+    o.on_event = events_take;
+    o.user = events;
+    return fx_open_options(&o);
+}
+
+static void open_scene(struct scene *s)
+{
+    events_init(&s->events_one);
+    events_init(&s->events_two);
+    events_init(&s->events_router);
+    fx_mkdir(s->folder, sizeof(s->folder));
+    snprintf(s->door, sizeof(s->door), "unix://%s/door/r", s->folder);
+    s->peer = fx_open("tcp://127.0.0.1:0/p", NULL, NULL);
+    s->router = open_router(s);
+    s->one = open_leaf(s, "r.one", &s->events_one);
+    s->two = open_leaf(s, "r.two", &s->events_two);
+    CHECK_EQ(weft_node_wait_peers(s->one, 1, WAIT_MS), 0);
+    CHECK_EQ(weft_node_wait_peers(s->two, 1, WAIT_MS), 0);
+    CHECK_EQ(weft_node_wait_peers(s->router, 3, WAIT_MS), 0);
+}
+
+static void close_scene(struct scene *s)
+{
+    weft_node_close(s->one);
+    weft_node_close(s->two);
+    weft_node_close(s->router);
+    weft_node_close(s->peer);
+    fx_rmdir(s->folder);
+}
+
+static void expect_numbers(weft_interest *in, uint32_t count, const char *route, const char *sender)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        weft_msg *msg;
+        CHECK_EQ(weft_recv(in, &msg, WAIT_MS), 0);
+        CHECK_EQ(weft_msg_size(msg), sizeof(i));
+        CHECK_MEM(weft_msg_data(msg), &i, sizeof(i));
+        CHECK_STR(weft_msg_route(msg), route);
+        if (sender)
+            CHECK_STR(weft_msg_sender(msg), sender);
+        weft_msg_unref(msg);
+    }
+}
+
+static void send_numbers(weft_intent *out, uint32_t count)
+{
+    CHECK_EQ(weft_intent_wait(out, WAIT_MS), 0);
+    for (uint32_t i = 0; i < count; i++)
+        CHECK_EQ(weft_send(out, &i, sizeof(i)), 0);
+}
+
+TEST(leaf, subscribes_from_across_the_mesh)
+{
+    static struct scene s;
+    open_scene(&s);
+    weft_interest *one = fx_subscribe(s.one, "t.L@p.out"), *two = fx_subscribe(s.two, "t.L@p.**"),
+                  *router = fx_subscribe(s.router, "t.L@p.out");
+    weft_intent *out = fx_publish(s.peer, "t.L@p.out");
+    CHECK_EQ(weft_interest_wait(one, WAIT_MS), 0);
+    CHECK_EQ(weft_interest_wait(two, WAIT_MS), 0);
+    CHECK_EQ(weft_interest_wait(router, WAIT_MS), 0);
+    UNTIL(fx_stats(s.peer).remote_interests == 2); /* the router asks once a route */
+    UNTIL(fx_stats(s.router).remote_interests == 2);
+    send_numbers(out, 2000);
+    expect_numbers(one, 2000, "t.L@p.out", weft_node_url(s.peer));
+    expect_numbers(two, 2000, "t.L@p.out", weft_node_url(s.peer));
+    expect_numbers(router, 2000, "t.L@p.out", weft_node_url(s.peer));
+    CHECK_EQ(fx_stats(s.router).relayed, 4000);
+    close_scene(&s);
+}
+
+TEST(leaf, publishes_across_the_mesh)
+{
+    static struct scene s;
+    open_scene(&s);
+    weft_interest *in = fx_subscribe(s.peer, "t.L@r.one.out"),
+                  *router = fx_subscribe(s.router, "*@r.**");
+    weft_intent *out = fx_publish(s.one, "t.L@r.one.out");
+    CHECK_EQ(weft_interest_wait(in, WAIT_MS), 0);
+    CHECK_EQ(weft_interest_wait(router, WAIT_MS), 0);
+    send_numbers(out, 2000);
+    expect_numbers(in, 2000, "t.L@r.one.out", NULL);
+    expect_numbers(router, 2000, "t.L@r.one.out", NULL);
+    weft_intent_close(out);
+    UNTIL(fx_stats(s.peer).remote_intents == 0);
+    close_scene(&s);
+}
+
+TEST(leaf, to_another_leaf_and_back)
+{
+    static struct scene s;
+    open_scene(&s);
+    weft_interest *in_one = fx_subscribe(s.one, "t.L@r.two.out"),
+                  *in_two = fx_subscribe(s.two, "t.L@r.one.**");
+    weft_intent *out_one = fx_publish(s.one, "t.L@r.one.out"),
+                *out_two = fx_publish(s.two, "t.L@r.two.out");
+    send_numbers(out_one, 2000);
+    send_numbers(out_two, 2000);
+    expect_numbers(in_one, 2000, "t.L@r.two.out", NULL);
+    expect_numbers(in_two, 2000, "t.L@r.one.out", NULL);
+    CHECK_EQ(fx_peer_count(s.one), 1);
+    CHECK_EQ(fx_peer_count(s.two), 1);
+    CHECK_EQ(fx_peer_count(s.peer), 1);
+    close_scene(&s);
+}
+
+/* The router goes and comes back: its leaves are back by themselves, with all they declared. */
+TEST(leaf, the_router_restarts)
+{
+    static struct scene s;
+    open_scene(&s);
+    weft_interest *in = fx_subscribe(s.one, "t.L@p.out"), *far = fx_subscribe(s.peer, "t.L@r.two.out");
+    weft_intent *out = fx_publish(s.peer, "t.L@p.out"), *back = fx_publish(s.two, "t.L@r.two.out");
+    send_numbers(out, 100);
+    send_numbers(back, 100);
+    expect_numbers(in, 100, "t.L@p.out", NULL);
+    expect_numbers(far, 100, "t.L@r.two.out", NULL);
+    weft_node_close(s.router);
+    events_wait(&s.events_one, WEFT_EVENT_PEER_DOWN, 1);
+    events_wait(&s.events_two, WEFT_EVENT_PEER_DOWN, 1);
+    UNTIL(!weft_intent_interested(out) && !weft_intent_interested(back));
+    uint64_t start = fx_now_ms();
+    s.router = open_router(&s);
+    events_wait(&s.events_one, WEFT_EVENT_PEER_UP, 2);
+    events_wait(&s.events_two, WEFT_EVENT_PEER_UP, 2);
+    uint64_t took = fx_now_ms() - start;
+    fprintf(stderr, "leaves back within %llu ms\n", (unsigned long long)took);
+    if (!INSTRUMENTED)
+        CHECK(took < 2000);
+    send_numbers(out, 100);
+    send_numbers(back, 100);
+    expect_numbers(in, 100, "t.L@p.out", NULL);
+    expect_numbers(far, 100, "t.L@r.two.out", NULL);
+    close_scene(&s);
+}
+
+/* A node publishes below its own path, and a leaf's path lies below its router's. */
+TEST(leaf, scope_is_kept)
+{
+    static struct scene s;
+    open_scene(&s);
+    weft_intent *out;
+    CHECK_EQ(weft_publish(s.one, "t.L@r.two.out", NULL, &out), WEFT_ESCOPE);
+    CHECK_EQ(weft_publish(s.one, "t.L@elsewhere", NULL, &out), WEFT_ESCOPE);
+    static struct events events;
+    events_init(&events);
+    weft_node *stray = open_leaf(&s, "elsewhere", &events);
+    struct seen refused = events_wait(&events, WEFT_EVENT_REFUSED, 1);
+    CHECK_EQ(refused.error, WEFT_EDENIED);
+    CHECK(strstr(refused.text, "elsewhere") != NULL);
+    struct seen told = events_wait(&s.events_router, WEFT_EVENT_REFUSED, 1);
+    CHECK_EQ(told.error, WEFT_EDENIED);
+    weft_node_close(stray);
+    close_scene(&s);
+}
