@@ -15,7 +15,7 @@ struct inside {
     weft_intent *_Atomic out;
     atomic_uint runs, failures;
     atomic_bool stop; /* do nothing any more */
-    int depth; /* of callbacks: what is called in one may call another */
+    int depth;        /* of callbacks: what is called in one may call another */
 };
 
 #define EXPECT(in, cond)                                                                           \

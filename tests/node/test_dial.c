@@ -103,7 +103,8 @@ TEST(dial, the_same_peer_twice_is_one_link)
     weft_node *a = fx_open("tcp://127.0.0.1:0/a", NULL, NULL);
     weft_node *b = fx_open("tcp://127.0.0.1:0/b", NULL, NULL);
     char other[128];
-    snprintf(other, sizeof(other), "tcp://localhost:%s", weft_node_url(b) + strlen("tcp://127.0.0.1:"));
+    snprintf(other, sizeof(other), "tcp://localhost:%s",
+             weft_node_url(b) + strlen("tcp://127.0.0.1:"));
     CHECK_EQ(weft_node_dial(a, weft_node_url(b), NULL), 0);
     CHECK_EQ(weft_node_dial(a, weft_node_url(b), NULL), 0);
     CHECK_EQ(weft_node_dial(a, other, NULL), 0);

@@ -136,7 +136,8 @@ TEST(leaf, the_router_restarts)
 {
     static struct scene s;
     open_scene(&s);
-    weft_interest *in = fx_subscribe(s.one, "t.L@p.out"), *far = fx_subscribe(s.peer, "t.L@r.two.out");
+    weft_interest *in = fx_subscribe(s.one, "t.L@p.out"),
+                  *far = fx_subscribe(s.peer, "t.L@r.two.out");
     weft_intent *out = fx_publish(s.peer, "t.L@p.out"), *back = fx_publish(s.two, "t.L@r.two.out");
     send_numbers(out, 100);
     send_numbers(back, 100);

@@ -150,7 +150,8 @@ static void open_all(bool tcp)
         subscribers[s].node = fx_open(self, weft_node_url(publishers[0].node), NULL);
         subscribe(s);
         for (unsigned p = 1; p < PUBLISHERS; p++)
-            CHECK_EQ(weft_node_dial(subscribers[s].node, weft_node_url(publishers[p].node), NULL), 0);
+            CHECK_EQ(weft_node_dial(subscribers[s].node, weft_node_url(publishers[p].node), NULL),
+                     0);
     }
     for (unsigned p = 0; p < PUBLISHERS; p++)
         wait_matches(publishers[p].node, SUBSCRIBERS);
