@@ -118,9 +118,9 @@ void mesh_opened(struct mesh *mesh, struct mesh_link *link, int error, const cha
 /* Bytes came: the other side lives. */
 void mesh_received(struct mesh_link *link, uint64_t mono_ns);
 
-/* The owner does not read from the link for now, for want of room: its silence is ours. And since it
- * gets no PONG for what waits unread, it is PINGed, so that it hears from us. Call when reading stops,
- * and at each mesh_tick that finds it stopped. */
+/* The owner does not read from the link for now, for want of room: its silence is ours. And since
+ * it gets no PONG for what waits unread, it is PINGed, so that it hears from us. Call when reading
+ * stops, and at each mesh_tick that finds it stopped. */
 void mesh_paused(struct mesh *mesh, struct mesh_link *link, struct moment now);
 
 /* A control frame came, header taken apart. */

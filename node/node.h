@@ -185,7 +185,7 @@ struct alias_table {
         struct flow *flow;
     } * slots;
     uint32_t count, cap; /* cap is a power of two, or 0 */
-    uint32_t key;        /* not known to the peer, who chooses the aliases; set before the first put */
+    uint32_t key; /* not known to the peer, who chooses the aliases; set before the first put */
 };
 int alias_put(struct alias_table *t, uint32_t alias, struct flow *flow); /* WEFT_ENOMEM */
 void alias_del(struct alias_table *t, uint32_t alias);
