@@ -1,0 +1,126 @@
+/* The n-th allocation fails, for every n, while three nodes form a mesh with routes: no crash, no
+ * leak, and once there is memory again the mesh heals by itself. A longer failure, too. */
+#include <stdbool.h>
+
+#include <weft/weft.h>
+
+#include "net.h"
+#include "tests/check.h"
+
+#define WHY 256
+
+/* The allocator counts what lives; from first_failure on, failures allocations fail. */
+static struct {
+    uint64_t count, first_failure, failures;
+    int64_t living;
+} heap;
+
+static bool may_allocate(void)
+{
+    uint64_t n = heap.count++;
+    return n < heap.first_failure || n - heap.first_failure >= heap.failures;
+}
+
+static void *test_alloc(size_t size)
+{
+    void *p = may_allocate() ? malloc(size) : NULL;
+    heap.living += p != NULL;
+    return p;
+}
+
+static void *test_resize(void *p, size_t size)
+{
+    if (!p)
+        return test_alloc(size);
+    return may_allocate() ? realloc(p, size) : NULL;
+}
+
+static void test_release(void *p)
+{
+    heap.living -= p != NULL;
+    free(p);
+}
+
+/* What the program would do again if it were told that there is no memory. */
+static void open_until_it_works(struct net_node *node, bool intent, const char *text)
+{
+    int error = 0;
+    while (!net_open(node, intent, text, &error))
+        CHECK_EQ(error, WEFT_ENOMEM);
+}
+
+static void start_until_it_works(struct net_node *node)
+{
+    while (!net_start(node, false)) {
+        if (node->mesh)
+            net_kill(node, NET_DEATH_CLOSES);
+    }
+}
+
+static void play(struct net *net)
+{
+    for (uint32_t i = 0; i < 3; i++) {
+        struct net_node *node = net_node(net, i);
+        char own[32], theirs[32];
+        snprintf(own, sizeof(own), "T@n%u.x", i);
+        snprintf(theirs, sizeof(theirs), "*@n%u.*", (i + 1) % 3);
+        start_until_it_works(node);
+        open_until_it_works(node, true, own);
+        open_until_it_works(node, false, "T@n0.x");
+        while (i && net_configure(node, net_node(net, 0)->url) == WEFT_ENOMEM)
+            ;
+        net_run(net, 50 * NS_PER_MS);
+        open_until_it_works(node, false, theirs);
+        net_run(net, 50 * NS_PER_MS);
+    }
+    net_run(net, 300 * NS_PER_MS);
+    struct net_conn *conn = net_find(net, NULL, NULL);
+    if (conn)
+        net_cut(conn, 0, NET_CUT_BOTH);
+    net_run(net, 2 * NS_PER_SEC);
+    list_each_safe (it, &net_node(net, 1)->routes)
+        net_close(net_node(net, 1), list_entry(it, struct net_route, in_node));
+    open_until_it_works(net_node(net, 1), true, "T@n1.y");
+    net_run(net, 300 * NS_PER_MS);
+}
+
+/* Returns how many allocations the whole took. */
+static uint64_t run(uint64_t first_failure, uint64_t failures)
+{
+    CHECK_EQ(weft_set_allocator(test_alloc, test_resize, test_release), 0);
+    memset(&heap, 0, sizeof(heap));
+    heap.first_failure = first_failure;
+    heap.failures = failures;
+    struct net_options options = {.seed = 11, .backlog = 10};
+    struct net *net = net_new(&options);
+    for (unsigned i = 0; i < 3; i++)
+        net_add(net, NULL);
+    play(net);
+    uint64_t count = heap.count;
+    heap.failures = 0; /* there is memory again */
+    char why[WHY] = "";
+    if (net_run_whole(net, 90 * NS_PER_SEC, why, sizeof(why)) == NEVER)
+        FAIL("allocation %llu (of %llu that fail): does not heal: %s",
+             (unsigned long long)first_failure, (unsigned long long)failures, why);
+    net_free(net);
+    if (heap.living)
+        FAIL("allocation %llu: %lld are left", (unsigned long long)first_failure,
+             (long long)heap.living);
+    weft_set_allocator(NULL, NULL, NULL);
+    return count;
+}
+
+TEST(memory, one_allocation_fails)
+{
+    uint64_t count = run(0, 0);
+    CHECK(count > 300);
+    for (uint64_t n = 0; n < count; n++)
+        run(n, 1);
+}
+
+TEST(memory, a_hundred_allocations_fail)
+{
+    uint64_t count = run(0, 0);
+    for (uint64_t n = 0; n < count; n += 3)
+        run(n, 100);
+}
