@@ -30,6 +30,7 @@ static void batch_send(struct mesh *m, struct mesh_link *l, struct moment now)
     else
         c.type = single ? MSG_INTEREST : MSG_INTERESTS;
     link_send(m, l, &c, b->intent ? LANE_ORDERED : LANE_CONTROL, false, now);
+    l->priv->probe_due |= b->intent && l->hs.base;
     batch_clear(b);
 }
 
@@ -105,6 +106,9 @@ void advert_flush(struct mesh *m, struct moment now)
         struct mesh_link *o = list_entry(it, struct mesh_link, node);
         struct batch *b = &o->priv->batch;
         batch_send(m, o, now);
+        if (o->priv->probe_due)
+            live_probe(m, o, now);
+        o->priv->probe_due = false;
         mem_free(b->decls);
         mem_free(b->strings);
         *b = (struct batch){0};

@@ -40,6 +40,14 @@ void live_start(struct mesh *m, struct mesh_link *l, struct moment now)
     arm_next(m, l);
 }
 
+static void send_ping(struct mesh *m, struct mesh_link *l, const uint8_t *payload, enum lane lane,
+                      struct moment now)
+{
+    struct control c = {.type = MSG_PING,
+                        .ping = {.payload = payload, .payload_len = PING_PAYLOAD}};
+    link_send(m, l, &c, lane, false, now);
+}
+
 void live_ping(struct mesh *m, struct mesh_link *l, uint64_t token, struct moment now)
 {
     uint8_t payload[PING_PAYLOAD];
@@ -54,9 +62,16 @@ void live_ping(struct mesh *m, struct mesh_link *l, uint64_t token, struct momen
         store_u64(payload, ping->nonce);
         break;
     }
-    struct control c = {.type = MSG_PING,
-                        .ping = {.payload = payload, .payload_len = sizeof(payload)}};
-    link_send(m, l, &c, LANE_CONTROL, false, now);
+    send_ping(m, l, payload, LANE_CONTROL, now);
+}
+
+void live_probe(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    uint8_t payload[PING_PAYLOAD];
+    prng_fill(&m->prng, payload, sizeof(payload));
+    l->priv->probe = load_u64(payload) | 1;
+    store_u64(payload, l->priv->probe);
+    send_ping(m, l, payload, LANE_ORDERED, now);
 }
 
 void mesh_paused(struct mesh *m, struct mesh_link *l, struct moment now)
@@ -107,6 +122,11 @@ void live_receive_pong(struct mesh *m, struct mesh_link *l, const struct control
     if (c->ping.payload_len != PING_PAYLOAD)
         return;
     uint64_t nonce = load_u64(c->ping.payload);
+    if (nonce && nonce == l->priv->probe) {
+        l->priv->probe = 0;
+        m->ops->intents_seen(m->ctx, l);
+        return;
+    }
     for (unsigned i = 0; i < PINGS_MAX; i++) {
         struct ping *ping = &l->priv->pings[i];
         if (nonce == 0 || ping->nonce != nonce)

@@ -73,6 +73,8 @@ struct mesh_ops {
     /* The link is over; it was UP if up() was called. Write out what is queued (`drain`: messages
      * too), then close the connection. `link` is gone after this. */
     void (*close)(void *ctx, struct mesh_link *link, bool drain);
+    /* A base peer has read every INTENT queued for it so far. */
+    void (*intents_seen)(void *ctx, struct mesh_link *link);
     void (*event)(void *ctx, const weft_event *event);
     /* A local interest found its first (or lost its last) intent. */
     void (*matched)(void *ctx, void *interest, bool matched);

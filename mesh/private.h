@@ -50,6 +50,8 @@ struct link_private {
     uint32_t book_entry;       /* reservation in the address book; 0: none */
     uint64_t connect_deadline; /* DIALING */
     uint64_t last_rx, last_ping;
+    bool probe_due; /* base: an INTENT was queued in this step */
+    uint64_t probe; /* base: nonce of the PING behind the last INTENT; 0: answered, or none */
     struct ping pings[PINGS_MAX];
 
     /* INITIAL of both sides */
@@ -168,6 +170,9 @@ void digest_receive(struct mesh *m, struct mesh_link *l, const struct control *c
 
 void live_start(struct mesh *m, struct mesh_link *l, struct moment now); /* link is UP */
 void live_ping(struct mesh *m, struct mesh_link *l, uint64_t token, struct moment now);
+/* PING behind what is queued in the ordered lane; its PONG tells that a base peer has read all of
+ * it. */
+void live_probe(struct mesh *m, struct mesh_link *l, struct moment now);
 void live_receive_ping(struct mesh *m, struct mesh_link *l, const struct control *c,
                        const struct header *h, struct moment now);
 void live_receive_pong(struct mesh *m, struct mesh_link *l, const struct control *c,

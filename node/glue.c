@@ -59,6 +59,14 @@ static void glue_close(void *ctx, struct mesh_link *link, bool drain)
     conn_release(c, drain);
 }
 
+static void glue_intents_seen(void *ctx, struct mesh_link *link)
+{
+    struct conn *c = link->user;
+    c->hold_until = node_now().mono_ns + BASE_SEEN_PAUSE_NS;
+    if (c->retry_at != NEVER)
+        c->retry_at = min_u64(c->retry_at, c->hold_until);
+}
+
 static void glue_event(void *ctx, const weft_event *event)
 {
     weft_node *node = ctx;
@@ -104,6 +112,7 @@ const struct mesh_ops node_mesh_ops = {
     .send = glue_send,
     .up = glue_up,
     .close = glue_close,
+    .intents_seen = glue_intents_seen,
     .event = glue_event,
     .matched = glue_matched,
     .answer = glue_answer,

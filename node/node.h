@@ -38,8 +38,9 @@
 #define SAVE_NS (120 * NS_PER_SEC)
 #define FRAME_OVERHEAD (16u + FRAME_HEADER_MAX)
 #define BASE_FRAME_BYTES 60000u
-#define BASE_INTENT_PAUSE_NS                                                                       \
-    (10 * NS_PER_MS) /* the protocol asks for 1 ms where the peer reads at once */
+#define BASE_SEEN_PAUSE_NS (1500 * NS_PER_US) /* from the sign that INTENT was read to a message   \
+                                               */
+#define BASE_UNSEEN_PAUSE_NS NS_PER_SEC       /* where that sign does not come */
 #define BASE_RETRY_NS NS_PER_MS
 
 /* ---- Messages (msg.c) ---- */

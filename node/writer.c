@@ -5,8 +5,8 @@
  * is queued meanwhile waits for the next round, so one wake-up serves any number of messages.
  *
  * A base peer reads with single reads (docs/protocol.md section 8): each frame goes in a write of
- * its own, and only when the kernel has sent off the one before; messages wait for a moment after
- * an INTENT. */
+ * its own, and only when the kernel has sent off the one before; messages wait until it
+ * has read our INTENT. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -107,7 +107,7 @@ static bool next_base_frame(struct conn *c, uint64_t mono_ns)
         } else {
             found = true;
             if (seg->kind == SEG_CONTROL && lane == &o->ordered)
-                c->hold_until = mono_ns + BASE_INTENT_PAUSE_NS;
+                c->hold_until = mono_ns + BASE_UNSEEN_PAUSE_NS;
             if (take_frame(c, seg)) {
                 list_remove(&seg->node);
                 list_push(&c->flight, &seg->node);

@@ -388,6 +388,10 @@ static void op_event(void *ctx, const weft_event *event)
     snprintf(node->last_peer, sizeof(node->last_peer), "%s", event->peer ? event->peer : "");
 }
 
+static void op_intents_seen(void *ctx, struct mesh_link *link)
+{
+}
+
 static void op_matched(void *ctx, void *interest, bool matched)
 {
 }
@@ -414,6 +418,7 @@ const struct mesh_ops net_ops = {
     .up = op_up,
     .close = op_close,
     .event = op_event,
+    .intents_seen = op_intents_seen,
     .matched = op_matched,
     .answer = op_answer,
     .log = op_log,
