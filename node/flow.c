@@ -138,32 +138,41 @@ static bool install(struct flow *f, const struct gather *g)
     return true;
 }
 
-/* A remote intent found its first target: give it a flow and a place in its link's alias table. */
+/* The link knows the flow by the number its intent has now, and by no former one. An intent may be
+ * declared again under another; its former number may be that of another flow by then. */
+static int place_alias(struct conn *c, struct flow *f, uint32_t alias)
+{
+    c->last_flow = NULL;
+    if (f->link_alias == alias)
+        return 0;
+    if (alias_get(&c->aliases, f->link_alias) == f)
+        alias_del(&c->aliases, f->link_alias);
+    f->link_alias = 0;
+    int rc = alias ? alias_put(&c->aliases, alias, f) : 0;
+    if (rc == 0)
+        f->link_alias = alias;
+    return rc;
+}
+
+/* A remote intent found its first target. */
 static struct flow *flow_for_remote(weft_node *node, struct router_intent *intent)
 {
     struct conn *c = conn_find(node, intent->endpoint);
     if (!c)
         return NULL;
     struct flow *f = flow_new(intent->route, intent->origin ? intent->origin : c->name, false);
-    if (!f)
-        return NULL;
-    if (flow_bind(node, f, intent) < 0 ||
-        (intent->link_alias && alias_put(&c->aliases, intent->link_alias, f) < 0)) {
+    if (f && flow_bind(node, f, intent) < 0) {
         flow_free(node, f);
         return NULL;
     }
-    c->last_alias = 0;
     return f;
 }
 
 static void free_remote(weft_node *node, struct router_intent *intent)
 {
     struct conn *c = conn_find(node, intent->endpoint);
-    if (c) {
-        alias_del(&c->aliases, intent->link_alias);
-        c->last_alias = 0;
-        c->last_flow = NULL;
-    }
+    if (c)
+        place_alias(c, intent->user, 0);
     flow_free(node, intent->user);
     intent->user = NULL;
 }
@@ -208,6 +217,9 @@ static void rebuild(weft_node *node, struct router_intent *intent)
         plane_unlock(node);
         note_match(node, f);
     }
+    struct conn *c = f && !f->local ? conn_find(node, intent->endpoint) : NULL;
+    if (c && place_alias(c, f, intent->link_alias) < 0)
+        ok = false;
     if (!ok)
         node->rebuild_all = true;
 }

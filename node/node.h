@@ -149,7 +149,8 @@ struct target {
  * remote. */
 struct flow {
     struct router_intent *intent;
-    uint32_t alias; /* on links we send over */
+    uint32_t alias;      /* on links we send over */
+    uint32_t link_alias; /* remote: its number in the alias table of its link; 0: in none */
     bool local;
     struct map_node by_alias;   /* node->flows; plane */
     struct str *route, *sender; /* references held */

@@ -1,0 +1,168 @@
+/* A peer that the test plays itself, on a real socket: what no well-meaning node would send. */
+#include "fixture.h"
+
+#include <arpa/inet.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "proto/codec.h"
+#include "proto/frame.h"
+#include "proto/url.h"
+
+struct raw {
+    int fd;
+    struct buf in;
+    char me[64];
+    const char *you;
+};
+
+static void raw_write(struct raw *r, const void *data, size_t size)
+{
+    const char *p = data;
+    while (size) {
+        ssize_t n = send(r->fd, p, size, MSG_NOSIGNAL);
+        CHECK(n > 0);
+        p += n;
+        size -= (size_t)n;
+    }
+}
+
+static void raw_send(struct raw *r, const struct control *control)
+{
+    struct buf out;
+    struct header header = {.timestamp = fx_now_ms(), .type = control->type};
+    buf_init(&out, FRAME_MAX_LIMIT);
+    CHECK_EQ(codec_encode(&out, &header, control), 0);
+    raw_write(r, out.data, out.len);
+    buf_fini(&out);
+}
+
+/* Read until a frame of the type came. */
+static void raw_await(struct raw *r, uint32_t type)
+{
+    for (;;) {
+        struct frame frame;
+        while (frame_scan(r->in.data, r->in.len, FRAME_MAX_LIMIT, &frame) == 1) {
+            struct header header;
+            CHECK_EQ(header_decode(frame.header, frame.header_size, &header), 0);
+            buf_consume(&r->in, frame.size);
+            if (header.type == type)
+                return;
+        }
+        uint8_t *to = buf_reserve(&r->in, 4096);
+        CHECK(to != NULL);
+        ssize_t n = recv(r->fd, to, 4096, 0);
+        if (n <= 0)
+            FAIL("the connection ended before a frame of type %u", type);
+        r->in.len += (size_t)n;
+    }
+}
+
+static void raw_shake(struct raw *r, enum stage stage)
+{
+    static const uint8_t id[16] = {1};
+    raw_send(r, &(struct control){.type = MSG_HANDSHAKE,
+                                  .handshake = {.me = r->me,
+                                                .you = r->you,
+                                                .stage = stage,
+                                                .version = PROTO_VERSION,
+                                                .node_id = id,
+                                                .incarnation = 1,
+                                                .network = "",
+                                                .agent = "raw",
+                                                .features = FEATURE_COMPACT}});
+}
+
+/* Connect to a node on tcp, up to DONE. */
+static void raw_open(struct raw *r, weft_node *node)
+{
+    struct url url;
+    *r = (struct raw){.you = weft_node_url(node)};
+    buf_init(&r->in, FRAME_MAX_LIMIT);
+    snprintf(r->me, sizeof(r->me), "tcp://127.0.0.1:9/raw");
+    CHECK_EQ(url_parse(r->you, strlen(r->you), &url, NULL), 0);
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)url.port)};
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    r->fd = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(r->fd >= 0);
+    CHECK_EQ(connect(r->fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    raw_shake(r, STAGE_INITIAL);
+    raw_await(r, MSG_HANDSHAKE);
+    raw_shake(r, STAGE_FINAL);
+    raw_await(r, MSG_PEERS);
+    raw_send(r, &(struct control){.type = MSG_PEERS});
+    CHECK_EQ(weft_node_wait_peers(node, 1, WAIT_MS), 0);
+}
+
+static void raw_close(struct raw *r)
+{
+    close(r->fd);
+    buf_fini(&r->in);
+}
+
+static void raw_intent(struct raw *r, const char *route, uint32_t alias, bool registered)
+{
+    struct decl d = {.route = route, .registered = registered, .alias = alias, .origin = ""};
+    raw_send(r, &(struct control){.type = MSG_INTENT, .decls = {.items = &d, .count = 1}});
+}
+
+static void raw_message(struct raw *r, uint32_t alias, const char *text)
+{
+    uint8_t frame[FRAME_COMPACT_HEAD + 64];
+    size_t size = strlen(text);
+    frame_put_compact(frame, alias, 1, size);
+    memcpy(frame + FRAME_COMPACT_HEAD, text, size);
+    raw_write(r, frame, FRAME_COMPACT_HEAD + size);
+}
+
+/* Everything sent before was dealt with. */
+static void raw_sync(struct raw *r)
+{
+    uint8_t payload[16] = {1};
+    raw_send(r,
+             &(struct control){.type = MSG_PING, .ping = {.payload = payload, .payload_len = 16}});
+    raw_await(r, MSG_PONG);
+}
+
+static void expect(weft_interest *in, const char *text)
+{
+    weft_msg *msg;
+    CHECK_EQ(weft_recv(in, &msg, WAIT_MS), 0);
+    CHECK_EQ(weft_msg_size(msg), strlen(text));
+    CHECK(memcmp(weft_msg_data(msg), text, strlen(text)) == 0);
+    weft_msg_unref(msg);
+}
+
+/* An intent that is declared again under another alias is found under that one only, also when it
+ * is withdrawn: the first number must not go on to name what is gone. */
+TEST(raw, alias_changes)
+{
+    struct raw r;
+    weft_node *node = fx_open("tcp://127.0.0.1:0/a", NULL, NULL);
+    weft_interest *in = fx_subscribe(node, "t.P@raw.x");
+    weft_interest *other = fx_subscribe(node, "t.P@raw.y");
+    raw_open(&r, node);
+    raw_intent(&r, "t.P@raw.x", 5, true);
+    raw_message(&r, 5, "five");
+    expect(in, "five");
+    raw_intent(&r, "t.P@raw.x", 6, true);
+    raw_message(&r, 5, "lost");
+    raw_message(&r, 6, "six");
+    expect(in, "six");
+    raw_intent(&r, "t.P@raw.y", 5, true); /* the number is free again */
+    raw_message(&r, 5, "five of y");
+    expect(other, "five of y");
+    raw_intent(&r, "t.P@raw.x", 6, false);
+    raw_intent(&r, "t.P@raw.y", 7, true);
+    raw_intent(&r, "t.P@raw.y", 7, false);
+    for (uint32_t alias = 0; alias < 9; alias++)
+        raw_message(&r, alias, "lost");
+    raw_sync(&r);
+    CHECK_EQ(fx_stats(node).messages_in, 3u);
+    raw_close(&r);
+    CHECK_EQ(weft_node_close(node), 0);
+}
