@@ -421,6 +421,7 @@ static void on_closed(struct stream *s, void *user)
     struct conn *c = user;
     weft_node *node = c->node;
     node_enter(node);
+    flow_rebuild_changed(node); /* a write that failed ended the link behind the turn's rebuild */
     conn_free(c);
     node->handles--;
     node_leave(node);

@@ -204,6 +204,7 @@ struct pair {
     weft_node *from, *to;
     weft_intent *out;
     weft_interest *in;
+    atomic_bool stop; /* the thread that sends */
 };
 
 static struct pair open_pair(const weft_publish_options *options)
@@ -343,4 +344,44 @@ TEST(stream, between_handles_of_one_node)
     expect_numbers(too, 1000);
     CHECK_EQ(fx_stats(node).delivered, 2000);
     weft_node_close(node);
+}
+
+static void *send_on(void *arg)
+{
+    struct pair *p = arg;
+    char data[100] = {0};
+    while (!atomic_load(&p->stop)) {
+        int rc = weft_send(p->out, data, sizeof(data));
+        CHECK(rc == 0 || rc == WEFT_EDROPPED);
+    }
+    return NULL;
+}
+
+/* A thread sends on while subscribers come and go at once, so that it is often the loop's own write
+ * that finds the connection gone. */
+TEST(stream, subscribers_go_while_a_thread_sends)
+{
+    weft_publish_options po;
+    weft_publish_options_init(&po);
+    po.policy = WEFT_REFUSE;
+    struct pair p = {.from = fx_open("inproc://going/a", NULL, NULL)};
+    CHECK_EQ(weft_publish(p.from, "t.P@a.out", &po, &p.out), 0);
+    pthread_t thread;
+    CHECK_EQ(pthread_create(&thread, NULL, send_on, &p), 0);
+    const char *const peers[] = {"inproc://going/a", NULL};
+    for (int i = 0; i < 100; i++) {
+        weft_options o = fx_options(NULL);
+        o.peers = peers;
+        o.role = WEFT_ROLE_CLIENT;
+        o.linger_ms = 0;
+        p.to = fx_open_options(&o);
+        p.in = fx_subscribe(p.to, "t.P@a.out");
+        weft_msg *msg;
+        CHECK_EQ(weft_recv(p.in, &msg, WAIT_MS), 0);
+        weft_msg_unref(msg);
+        CHECK_EQ(weft_node_close(p.to), 0);
+    }
+    atomic_store(&p.stop, true);
+    pthread_join(thread, NULL);
+    CHECK_EQ(weft_node_close(p.from), 0);
 }
