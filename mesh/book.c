@@ -75,7 +75,14 @@ static void tell_book(struct mesh *m, struct mesh_link *l, uint64_t nonce, struc
     }
     addrbook_each(m->book, tell_entry, &t);
     struct control c = {.type = MSG_ADDRBOOK, .book = {.records = t.records, .count = t.count}};
-    link_send(m, l, &c, LANE_CONTROL, false, now);
+    if (link_frame_size(m, &c) > l->hs.max_frame)
+        link_send_result(
+            m, l, nonce, WEFT_ELIMIT,
+            "the address book is larger than a frame may be here: raise limits.max_frame "
+            "of who asks",
+            now);
+    else
+        link_send(m, l, &c, LANE_CONTROL, false, now);
     mem_free(t.records);
 }
 

@@ -172,20 +172,23 @@ static bool settle_duplicates(struct mesh *m, struct mesh_link *l, struct moment
     return true;
 }
 
-/* A node with an unspecified host learns from others how it is reached. Two witnesses make it
- * known. */
+/* A node with an unspecified host learns from others how it is reached. Who we dialled by our own
+ * choice is believed for the schedule of dials; what we tell of ourselves takes two witnesses. One
+ * that merely came to us could make us take another node's address for ours. */
 static void learn_observed(struct mesh *m, const struct mesh_link *l)
 {
-    addrbook_add_own(m->book, l->hs.me.text);
     if (m->me.advertised || m->me.role != ROLE_PEER || !url_host_unspecified(&m->self) ||
         url_host_unspecified(&l->hs.me) || !l->hs.has_node_id)
         return;
-    addrbook_set_self(m->book, l->hs.me.text);
-    bool other = memcmp(m->observed.witness, l->hs.node_id, sizeof(m->observed.witness)) != 0;
-    if (strcmp(m->observed.host, l->hs.me.host) == 0 && other) {
-        struct url self = m->self;
-        if (url_set_host(&self, l->hs.me.host) == 0 && mesh_set_self(m, &self) == 0)
-            mesh_log(m, WEFT_LOG_INFO, "known to others as %s", m->self.text);
+    bool agreed = strcmp(m->observed.host, l->hs.me.host) == 0 &&
+                  memcmp(m->observed.witness, l->hs.node_id, sizeof(m->observed.witness)) != 0;
+    if (l->outbound || agreed) {
+        addrbook_add_own(m->book, l->hs.me.text);
+        addrbook_set_self(m->book, l->hs.me.text);
+    }
+    struct url self = m->self;
+    if (agreed && url_set_host(&self, l->hs.me.host) == 0 && mesh_set_self(m, &self) == 0) {
+        mesh_log(m, WEFT_LOG_INFO, "known to others as %s", m->self.text);
         return;
     }
     memcpy(m->observed.host, l->hs.me.host, sizeof(m->observed.host));

@@ -72,6 +72,13 @@ void link_send(struct mesh *m, struct mesh_link *l, const struct control *c, enu
         l->priv->broken = true;
 }
 
+size_t link_frame_size(struct mesh *m, const struct control *c)
+{
+    struct header header = {.timestamp = UINT64_MAX, .type = c->type};
+    buf_reset(&m->scratch);
+    return codec_encode(&m->scratch, &header, c) == 0 ? m->scratch.len : SIZE_MAX;
+}
+
 void link_send_result(struct mesh *m, struct mesh_link *l, uint64_t nonce, int error,
                       const char *text, struct moment now)
 {

@@ -152,11 +152,25 @@ void live_abandon(struct mesh *m, struct mesh_link *l, int error)
     l->priv->ask_token = 0;
 }
 
+/* A PING whose PONG is not coming gives its place back. */
+static void expire_pings(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    for (unsigned i = 0; i < PINGS_MAX; i++) {
+        struct ping *ping = &l->priv->pings[i];
+        if (!ping->nonce || ping->sent + ASK_TIMEOUT_NS > now.mono_ns)
+            continue;
+        if (ping->token)
+            m->ops->answer(m->ctx, ping->token, WEFT_ETIMEDOUT, 0, NULL, 0);
+        *ping = (struct ping){0};
+    }
+}
+
 static void tick_up(struct mesh *m, struct mesh_link *l, struct moment now)
 {
     struct link_private *p = l->priv;
     if (max_u64(p->last_rx, p->last_ping) + PING_IDLE_NS <= now.mono_ns)
         live_ping(m, l, 0, now);
+    expire_pings(m, l, now);
     if (p->digest_at <= now.mono_ns) {
         advert_flush(m, now);
         digest_send(m, l, false, now);

@@ -119,6 +119,8 @@ const char *link_name(
 /* Encode and queue one control message. Failure marks the link broken. */
 void link_send(struct mesh *m, struct mesh_link *l, const struct control *c, enum lane lane,
                bool want_result, struct moment now);
+/* Bytes of the frame it would make. */
+size_t link_frame_size(struct mesh *m, const struct control *c);
 void link_send_result(struct mesh *m, struct mesh_link *l, uint64_t nonce, int error,
                       const char *text, struct moment now);
 

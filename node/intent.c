@@ -60,6 +60,8 @@ static void run_open(weft_node *node, struct command *command)
     plane_lock(node);
     i->flow = flow;
     i->error = rc;
+    if (flow)
+        atomic_store(&i->interested, flow_matched(flow));
     pthread_cond_broadcast(&node->changed);
     plane_unlock(node);
     if (!flow) {
@@ -67,11 +69,8 @@ static void run_open(weft_node *node, struct command *command)
         return;
     }
     list_push(&flow->handles, &i->flow_node);
-    if (flow_matched(flow)) {
-        atomic_store(&i->interested, true);
-        if (flow->was_matched && i->options.on_match && !atomic_load(&i->closed))
-            i->options.on_match(i, true, i->options.user);
-    }
+    if (flow_matched(flow) && flow->was_matched && i->options.on_match && !atomic_load(&i->closed))
+        i->options.on_match(i, true, i->options.user);
 }
 
 static void run_close(weft_node *node, struct command *command)
@@ -80,7 +79,8 @@ static void run_close(weft_node *node, struct command *command)
     deliver_local(node);
     plane_lock(node);
     struct flow *flow = i->flow;
-    for (uint32_t t = 0; flow && t < flow->n_targets; t++) {
+    bool last = i->flow_node.next == i->flow_node.prev; /* only the list's head beside it */
+    for (uint32_t t = 0; flow && last && t < flow->n_targets; t++) {
         /* The withdrawal goes behind the last message. */
         outbox_flush_slots(node, &flow->targets[t].conn->out, flow);
         node_mark_dirty(node, &flow->targets[t].conn->out);

@@ -36,11 +36,14 @@
 #define WRITE_BUFS 64u
 #define RELAY_BLOCK_MS 1000u /* a relay waits so long for room at a leaf, then drops */
 #define SAVE_NS (120 * NS_PER_SEC)
+#define REBUILD_NS (100 * NS_PER_MS) /* until fan-outs are tried again */
 #define FRAME_OVERHEAD (16u + FRAME_HEADER_MAX)
+#define CONTROL_MAX ((size_t)64 << 20) /* the full state of a million routes fits */
 #define BASE_FRAME_BYTES 60000u
-#define BASE_SEEN_PAUSE_NS (1500 * NS_PER_US) /* from the sign that INTENT was read to a message   \
-                                               */
-#define BASE_UNSEEN_PAUSE_NS NS_PER_SEC       /* where that sign does not come */
+#define BASE_SEEN_PAUSE_NS                                                                         \
+    (1500 * NS_PER_US)                  /* from the sign that INTENT was read to a message         \
+                                         */
+#define BASE_UNSEEN_PAUSE_NS NS_PER_SEC /* where that sign does not come */
 #define BASE_RETRY_NS NS_PER_MS
 
 /* ---- Messages (msg.c) ---- */
@@ -89,6 +92,7 @@ struct outbox {
     struct list control, ordered; /* of struct seg: the two lanes */
     struct list slots;            /* of struct slot */
     size_t queued;                /* bytes of messages waiting or in flight */
+    size_t control_bytes;         /* the same of control frames; at most CONTROL_MAX */
     size_t limit;
     size_t peer_max; /* largest frame the peer takes */
     bool open;       /* takes messages: the link is UP */
@@ -107,6 +111,7 @@ bool outbox_empty(const struct outbox *o);
 bool outbox_has_room(const struct outbox *o, size_t need);
 /* Bytes of the frame that would carry the message; 0 if the peer does not take one as large. */
 size_t outbox_frame_size(const struct outbox *o, const struct str *route, size_t size);
+/* Errors: WEFT_ENOMEM, WEFT_ELIMIT (a peer that makes us answer and does not read). */
 int outbox_put_control(weft_node *node, struct outbox *o, const void *frames, size_t size,
                        enum lane lane);
 
@@ -273,6 +278,7 @@ struct local_item {
     struct list node;
     struct flow *flow;
     weft_msg *msg;
+    uint64_t number; /* counts up along the queue */
 };
 /* These three: plane. */
 bool local_has_room(const weft_node *node, size_t need);
@@ -366,7 +372,7 @@ struct weft_node {
     struct list conns;      /* of struct conn */
     struct map conns_by_id; /* by id of their link */
     struct gather *gather;  /* scratch of the rebuild (flow.c) */
-    bool rebuild_all;       /* a fan-out could not be built for want of memory */
+    uint64_t rebuild_at;    /* a fan-out could not be built for want of memory; NEVER: all were */
     struct list listeners;  /* of struct node_listener */
     struct list paused;     /* of struct conn */
     struct list matches;    /* of struct flow: handles to be told */
@@ -399,6 +405,7 @@ struct weft_node {
     struct list intents, interests;
     struct list local_queue; /* of struct local_item */
     size_t local_bytes;
+    uint64_t local_number; /* of the last item */
     struct map flows; /* alias → flow, for counting drops */
     struct list spare_chunks;
     uint32_t n_spare;

@@ -92,6 +92,8 @@ size_t outbox_frame_size(const struct outbox *o, const struct str *route, size_t
 int outbox_put_control(weft_node *node, struct outbox *o, const void *frames, size_t size,
                        enum lane lane)
 {
+    if (o->control_bytes + size > CONTROL_MAX)
+        return WEFT_ELIMIT;
     struct list *list = lane == LANE_CONTROL ? &o->control : &o->ordered;
     struct seg *last = list_empty(list) ? NULL : list_entry(list->prev, struct seg, node);
     if (!last || last->kind != SEG_CONTROL || last->cap - last->len < size) {
@@ -102,6 +104,7 @@ int outbox_put_control(weft_node *node, struct outbox *o, const void *frames, si
     }
     memcpy(last->data + last->len, frames, size);
     last->len += size;
+    o->control_bytes += size;
     return 0;
 }
 
@@ -221,23 +224,29 @@ void outbox_drop_slot(weft_node *node, struct outbox *o, const struct flow *flow
     slot_free(slot);
 }
 
+static void send_slot(weft_node *node, struct outbox *o, struct slot *slot,
+                      int (*put)(weft_node *, struct outbox *, const struct sending *,
+                                 struct str *))
+{
+    struct sending s = {
+        .flow = slot->flow,
+        .data = slot->msg->data,
+        .size = slot->msg->size,
+        .msg = slot->msg,
+        .time = slot->time,
+        .type = MSG_MESSAGE,
+    };
+    if (put(node, o, &s, slot->route) < 0)
+        outbox_drop(node, o, slot->flow, WEFT_DROP_NOMEM);
+    slot_free(slot);
+}
+
 void outbox_flush_slots(weft_node *node, struct outbox *o, const struct flow *only)
 {
     list_each_safe (it, &o->slots) {
         struct slot *slot = list_entry(it, struct slot, node);
-        if (only && slot->flow != only)
-            continue;
-        struct sending s = {
-            .flow = slot->flow,
-            .data = slot->msg->data,
-            .size = slot->msg->size,
-            .msg = slot->msg,
-            .time = slot->time,
-            .type = MSG_MESSAGE,
-        };
-        if (outbox_put(node, o, &s, slot->route) < 0)
-            outbox_drop(node, o, slot->flow, WEFT_DROP_NOMEM);
-        slot_free(slot);
+        if (!only || slot->flow == only)
+            send_slot(node, o, slot, outbox_put);
     }
 }
 
@@ -271,8 +280,10 @@ static size_t drop_front(weft_node *node, struct outbox *o, struct seg *chunk,
 /* Count all messages of a segment as dropped. */
 static void drop_seg(weft_node *node, struct outbox *o, struct seg *seg, enum weft_drop reason)
 {
-    if (seg->kind == SEG_CONTROL)
+    if (seg->kind == SEG_CONTROL) {
+        o->control_bytes -= seg_bytes(seg);
         return;
+    }
     o->queued -= seg_bytes(seg);
     if (seg->kind == SEG_MESSAGE) {
         drop_by_alias(node, o, seg->alias, reason);
@@ -328,17 +339,48 @@ void outbox_clear(weft_node *node, struct outbox *o, bool keep_control)
 
 /* ---- For the writer ---- */
 
-/* At most WRITE_BUFS / 2 segments, each of which may need two buffers. */
+/* Must what waits keep its place before a slot's message? */
+static bool order_matters(const struct outbox *o)
+{
+    for (const struct list *it = o->ordered.next; it != &o->ordered; it = it->next) {
+        if (list_entry((struct list *)(uintptr_t)it, struct seg, node)->kind == SEG_CONTROL)
+            return true;
+    }
+    return false;
+}
 
+/* Turn the first slot into a segment and hand that out; NULL: there is none, or no memory. It never
+ * joins the ordered lane, where a newer message of its flow could pass it. */
+static struct list *take_slot(weft_node *node, struct outbox *o)
+{
+    if (list_empty(&o->slots))
+        return NULL;
+    const struct list *last = o->ordered.prev;
+    send_slot(node, o, list_entry(o->slots.next, struct slot, node), put_alone);
+    struct list *seg = o->ordered.prev;
+    if (seg == last)
+        return NULL;
+    list_remove(seg);
+    return seg;
+}
+
+/* Control frames first. One slot goes past the messages of other flows, so that a lasting backlog
+ * does not hold it back, unless its own INTENT may be among what waits; the others follow when
+ * nothing else does. At most WRITE_BUFS / 2 segments, each of which may need two buffers. */
 void outbox_take(weft_node *node, struct outbox *o, struct list *flight, size_t bytes)
 {
-    if (list_empty(&o->ordered))
-        outbox_flush_slots(node, o, NULL);
+    bool slot_turn = !list_empty(&o->slots) && !order_matters(o);
     size_t taken = 0;
     for (unsigned count = 0; count < WRITE_BUFS / 2 && taken < bytes; count++) {
         struct list *it = list_pop(&o->control);
+        if (!it && slot_turn) {
+            it = take_slot(node, o);
+            slot_turn = false;
+        }
         if (!it)
             it = list_pop(&o->ordered);
+        if (!it)
+            it = take_slot(node, o);
         if (!it)
             return;
         taken += seg_bytes(list_entry(it, struct seg, node));
@@ -353,7 +395,9 @@ void outbox_done(weft_node *node, struct outbox *o, struct list *flight, bool lo
         struct seg *seg = list_entry(it, struct seg, node);
         if (lost)
             drop_seg(node, o, seg, WEFT_DROP_LINK);
-        else if (seg->kind != SEG_CONTROL)
+        else if (seg->kind == SEG_CONTROL)
+            o->control_bytes -= seg_bytes(seg);
+        else
             o->queued -= seg_bytes(seg);
         seg_free(node, seg);
     }

@@ -86,6 +86,7 @@ static bool take_frame(struct conn *c, struct seg *seg)
     size_t size = load_u32(seg->data + seg->off + 4) + 8;
     buf_put(&c->base_frame, seg->data + seg->off, size);
     seg->off += size;
+    c->out.control_bytes -= size;
     return seg->off == seg->len;
 }
 

@@ -458,8 +458,9 @@ WEFT_API int weft_interest_wait(weft_interest *interest, int timeout_ms);
 WEFT_API uint64_t weft_interest_dropped(const weft_interest *interest);
 
 /* Unsubscribe. When this returns no callback of it runs or will run (called from its own callback:
- * none after that one), and waiting weft_recv calls have returned WEFT_ECLOSED. From another thread
- * it waits for a running callback: hold no lock that callback takes. NULL is ignored. [any] */
+ * none after that one), weft_recv calls that waited have returned WEFT_ECLOSED, and the handle is
+ * gone: a thread that receives in a loop must not come back to it. From another thread it waits for
+ * a running callback: hold no lock that callback takes. NULL is ignored. [any] */
 WEFT_API void weft_interest_close(weft_interest *interest);
 
 /* ---- Messages ------------------------------------------------------------------------------ */
