@@ -231,6 +231,69 @@ TEST(outbox, keep_last)
     box_close(&b);
 }
 
+/* A backlog of one flow for several writes, and the newest message of another. Returns the round of
+ * outbox_take in which that came out. */
+static int round_of_slot(struct box *b)
+{
+    uint64_t newest = 999999;
+    struct sending s = sending_of(b, 1, (const uint8_t *)&newest, sizeof(newest), newest);
+    CHECK_EQ(outbox_put_last(&b->node, &b->out, &s, b->route), 0);
+    for (int round = 0;; round++) {
+        bool found = false;
+        outbox_take(&b->node, &b->out, &b->flight, CHUNK_SIZE);
+        CHECK(!list_empty(&b->flight));
+        list_each (it, &b->flight) {
+            const struct seg *seg = list_entry(it, struct seg, node);
+            found |= seg->kind == SEG_MESSAGE && seg->alias == 2;
+        }
+        outbox_done(&b->node, &b->out, &b->flight, false);
+        if (found)
+            return round;
+    }
+}
+
+static void backlog(struct box *b)
+{
+    static uint8_t big[10000];
+    for (uint64_t n = 0; n < 100; n++) {
+        struct sending s = sending_of(b, 0, big, sizeof(big), n);
+        CHECK_EQ(outbox_put(&b->node, &b->out, &s, b->route), 0);
+    }
+}
+
+/* The newest message passes a backlog of other flows, but never what may be its own INTENT. */
+TEST(outbox, keep_last_passes_a_backlog)
+{
+    static struct box b;
+    static const uint8_t intent[100];
+    box_open(&b, 16u << 20, true);
+    backlog(&b);
+    CHECK_EQ(round_of_slot(&b), 0);
+    CHECK(!outbox_empty(&b.out));
+    CHECK_EQ(outbox_put_control(&b.node, &b.out, intent, sizeof(intent), LANE_ORDERED), 0);
+    CHECK(round_of_slot(&b) > 5);
+    box_close(&b);
+}
+
+/* A peer that makes us answer and does not read is not answered without end. */
+TEST(outbox, control_is_bounded)
+{
+    static struct box b;
+    static uint8_t pong[60000];
+    box_open(&b, 1000, true);
+    size_t put = 0;
+    while (outbox_put_control(&b.node, &b.out, pong, sizeof(pong), LANE_CONTROL) == 0)
+        put += sizeof(pong);
+    CHECK(put <= CONTROL_MAX && put + sizeof(pong) > CONTROL_MAX);
+    while (!list_empty(&b.out.control)) {
+        outbox_take(&b.node, &b.out, &b.flight, WRITE_BYTES);
+        outbox_done(&b.node, &b.out, &b.flight, false);
+    }
+    CHECK_EQ(b.out.control_bytes, 0);
+    CHECK_EQ(outbox_put_control(&b.node, &b.out, pong, sizeof(pong), LANE_CONTROL), 0);
+    box_close(&b);
+}
+
 /* Control frames overtake messages, keep their order, and are never dropped. */
 TEST(outbox, control_frames)
 {
