@@ -12,6 +12,7 @@
 #define REFRESH_NS (TTL_NS / 3)
 #define DIGEST_NS (30 * NS_PER_SEC)
 #define RESYNC_MIN_NS (25 * NS_PER_SEC)
+#define RESYNC_ANSWER_NS (1 * NS_PER_SEC)
 #define RESYNC_MAX_NS (600 * NS_PER_SEC)
 #define ANNOUNCE_NS (20 * NS_PER_MS) /* newly linked peers are announced together */
 #define ASK_TIMEOUT_NS (10 * NS_PER_SEC)
@@ -68,6 +69,7 @@ struct link_private {
     bool unannounced; /* other peers have not been told of it */
     bool resyncing;   /* we asked for full lists; the DIGEST that ends them is awaited */
     uint64_t next_resync, resync_pause;
+    uint64_t next_answer; /* its wish for the full lists is not heard before */
     uint64_t digest_at, refresh_at, expire_at;
     uint64_t ask_token, ask_deadline; /* an address book was asked for */
     uint64_t last_pong_transit;       /* for jitter */

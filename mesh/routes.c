@@ -153,6 +153,9 @@ void digest_receive(struct mesh *m, struct mesh_link *l, const struct control *c
 {
     struct link_private *p = l->priv;
     if (c->digest.resync) { /* the other side lacks something: everything again, then the digest */
+        if (now.mono_ns < p->next_answer)
+            return; /* nobody needs it that often */
+        p->next_answer = now.mono_ns + RESYNC_ANSWER_NS;
         router_readvertise(m->router, l->id);
         advert_flush(m, now);
         digest_send(m, l, false, now);
