@@ -221,7 +221,7 @@ static void rebuild(weft_node *node, struct router_intent *intent)
     if (c && place_alias(c, f, intent->link_alias) < 0)
         ok = false;
     if (!ok)
-        node->rebuild_all = true;
+        node->rebuild_at = min_u64(node->rebuild_at, node_now().mono_ns + REBUILD_NS);
 }
 
 static void bury(weft_node *node, struct router_intent *intent)
@@ -257,7 +257,7 @@ static void mark(void *ctx, const struct router_info *info)
 
 void flow_rebuild_all(weft_node *node)
 {
-    node->rebuild_all = false;
+    node->rebuild_at = NEVER;
     router_each(mesh_router(node->mesh), mark, node);
     flow_rebuild_changed(node);
 }

@@ -416,14 +416,14 @@ void node_leave(weft_node *node)
 
 static uint64_t next_deadline(weft_node *node)
 {
-    uint64_t next = min_u64(mesh_deadline(node->mesh), node->save_at);
+    uint64_t next = min_u64(mesh_deadline(node->mesh), min_u64(node->save_at, node->rebuild_at));
     list_each (it, &node->conns) {
         const struct conn *c = list_entry(it, struct conn, list_node);
         next = min_u64(next, min_u64(c->drain_deadline, c->retry_at));
     }
     list_each (it, &node->paused)
         next = min_u64(next, list_entry(it, struct conn, paused_node)->pause_until);
-    return node->rebuild_all ? min_u64(next, node_now().mono_ns + 100 * NS_PER_MS) : next;
+    return next;
 }
 
 static void tick_conn(weft_node *node, struct conn *c, uint64_t mono)
@@ -450,7 +450,7 @@ static void on_timer(uv_timer_t *timer)
     list_each_safe (it, &node->conns)
         tick_conn(node, list_entry(it, struct conn, list_node), now.mono_ns);
     resume_paused(node, true);
-    if (node->rebuild_all)
+    if (node->rebuild_at <= now.mono_ns)
         flow_rebuild_all(node);
     if (node->save_at <= now.mono_ns) {
         bookfile_save(node);

@@ -284,7 +284,7 @@ static weft_node *node_alloc(const weft_options *o)
     node->options = *o;
     init_lists(node);
     node->started = node_now().mono_ns;
-    node->armed = NEVER;
+    node->armed = node->rebuild_at = NEVER;
     node->loop_thread = uv_thread_self();
     if (copy_strings(node, o) == 0 && gather_open(node) == 0)
         node->rx = mem_alloc(RX_BUFFER);
