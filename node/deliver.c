@@ -176,7 +176,8 @@ int local_put(weft_node *node, struct flow *flow, weft_msg *msg, enum weft_polic
         drop_local(node, flow, WEFT_DROP_NOMEM);
         return WEFT_EDROPPED;
     }
-    *item = (struct local_item){.flow = flow, .msg = weft_msg_ref(msg)};
+    *item =
+        (struct local_item){.flow = flow, .msg = weft_msg_ref(msg), .number = ++node->local_number};
     list_push(&node->local_queue, &item->node);
     node->local_bytes += need;
     return 0;
@@ -187,10 +188,11 @@ int local_put(weft_node *node, struct flow *flow, weft_msg *msg, enum weft_polic
 void deliver_local(weft_node *node)
 {
     plane_lock(node);
-    struct list *last = node->local_queue.prev;
+    uint64_t last = node->local_number;
     while (!list_empty(&node->local_queue)) {
-        struct list *it = node->local_queue.next;
-        struct local_item *item = list_entry(it, struct local_item, node);
+        struct local_item *item = list_entry(node->local_queue.next, struct local_item, node);
+        if (item->number > last)
+            break;
         struct flow *flow = item->flow;
         weft_msg *msg = weft_msg_ref(item->msg);
         local_item_free(node, item);
@@ -203,8 +205,6 @@ void deliver_local(weft_node *node)
         plane_lock(node);
         if (node->room_waiters)
             pthread_cond_broadcast(&node->room);
-        if (it == last)
-            break;
     }
     plane_unlock(node);
 }

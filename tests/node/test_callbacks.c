@@ -478,3 +478,48 @@ TEST(callbacks, the_descriptor_polls_readable_while_messages_wait)
     CHECK(!readable(fd, 0));
     weft_node_close(node);
 }
+
+/* ---- A callback that answers itself ---- */
+
+struct echo {
+    weft_intent *_Atomic out;
+    atomic_bool go, stop;
+};
+
+static void answer_itself(weft_interest *interest, const weft_msg *msg, void *user)
+{
+    struct echo *e = user;
+    while (!atomic_load(&e->go))
+        fx_pause();
+    if (!atomic_load(&e->stop))
+        weft_send(atomic_load(&e->out), weft_msg_data(msg), weft_msg_size(msg));
+}
+
+/* What it sends replaces what waits for this turn, and is for the next one all the same. */
+TEST(callbacks, one_that_answers_itself_leaves_the_loop_its_turn)
+{
+    struct echo e = {0};
+    weft_node *node = fx_open("inproc://echo/a", NULL, NULL);
+    weft_subscribe_options so;
+    weft_subscribe_options_init(&so);
+    so.on_message = answer_itself;
+    so.user = &e;
+    weft_interest *in;
+    CHECK_EQ(weft_subscribe(node, "t.E@a.*", &so, &in), 0);
+    weft_publish_options po;
+    weft_publish_options_init(&po);
+    po.policy = WEFT_KEEP_LAST;
+    weft_intent *out, *first = fx_publish(node, "t.E@a.first");
+    CHECK_EQ(weft_publish(node, "t.E@a.echo", &po, &out), 0);
+    atomic_store(&e.out, out);
+    CHECK_EQ(weft_intent_wait(out, WAIT_MS), 0);
+    CHECK_EQ(weft_intent_wait(first, WAIT_MS), 0);
+    for (int i = 0; i < 2; i++)
+        CHECK_EQ(weft_send(first, "x", 1), 0);
+    CHECK_EQ(weft_send(out, "x", 1), 0);
+    atomic_store(&e.go, true);
+    for (int i = 0; i < 100; i++)
+        fx_stats(node); /* waits for the loop */
+    atomic_store(&e.stop, true);
+    CHECK_EQ(weft_node_close(node), 0);
+}
