@@ -44,6 +44,8 @@ static void forget_everywhere(weft_node *node, struct flow *f)
 {
     if (f->by_alias.hh.tbl)
         map_del(&node->flows, &f->by_alias);
+    if (!f->local)
+        return; /* relayed messages wait as frames alone */
     list_each (it, &node->conns)
         outbox_drop_slot(node, &list_entry(it, struct conn, list_node)->out, f);
     list_each_safe (it, &node->local_queue) {
