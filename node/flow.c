@@ -184,15 +184,13 @@ static void note_match(weft_node *node, struct flow *f)
     if (!f->local)
         return;
     bool matched = flow_matched(f);
+    plane_lock(node);
     list_each (it, &f->handles)
         atomic_store(&list_entry(it, struct weft_intent, flow_node)->interested, matched);
-    if (f->was_matched == matched)
-        return;
-    if (list_empty(&f->match_node))
-        list_push(&node->matches, &f->match_node);
-    plane_lock(node);
     pthread_cond_broadcast(&node->changed);
     plane_unlock(node);
+    if (f->was_matched != matched && list_empty(&f->match_node))
+        list_push(&node->matches, &f->match_node);
 }
 
 static void rebuild(weft_node *node, struct router_intent *intent)
