@@ -54,9 +54,13 @@ static bool name_is_taken(const struct router *router, const struct entry *entry
     return false;
 }
 
+/* The other side chooses the numbers; it cannot choose them to collide, as it does not know where
+ * its endpoint lies. */
 static uint32_t alias_hash(const struct endpoint *from, uint32_t alias)
 {
-    return table_fold((uint64_t)from->id << 32 | alias);
+    uint64_t id = (uintptr_t)from;
+    return table_fold(
+        hash64(HASH64_SEED ^ id * UINT64_C(0x9e3779b97f4a7c15), &alias, sizeof(alias)));
 }
 
 static struct intent *find_alias(const struct router *router, const struct endpoint *from,

@@ -8,11 +8,13 @@
 #include "base/util.h"
 #include "proto/codec.h"
 #include "router/router.h"
+#include "router/table.h"
 #include "tests/check.h"
 
 #define ROUTES 100000
 #define PATTERNS 1000
 #define LINKS 200
+#define COLLIDING 30000
 
 static size_t bytes; /* in use, as asked for */
 
@@ -227,5 +229,30 @@ TEST(router_scale, hashed_routes_below_one_prefix)
         CHECK_EQ(router_open_intent(router, hashed, 0, NULL, &i), 0);
     }
     report("hashed intents, hashing included", ROUTES, 0);
+    stop();
+}
+
+/* Aliases that one multiplication sends to the same slot, as who knew the hash would choose them.
+ * Judged after all: with chains that long it took half a minute. */
+TEST(router_scale, aliases_chosen_to_collide)
+{
+    static uint32_t aliases[COLLIDING];
+    struct decl d = {.registered = true, .origin = ""};
+    uint32_t alias = 0;
+    for (unsigned n = 0; n < COLLIDING; n++) {
+        do
+            alias++;
+        while (table_fold(UINT64_C(1) << 32 | alias) & 0x7fff);
+        aliases[n] = alias;
+    }
+    start();
+    attach(1, ENDPOINT_PEER);
+    for (unsigned n = 0; n < COLLIDING; n++) {
+        d.route = route_at(n);
+        d.alias = aliases[n];
+        CHECK_EQ(router_learn_intent(router, 1, &d, 1), 0);
+    }
+    CHECK(now_ms() - started < 10000);
+    report("intents with colliding aliases", COLLIDING, 0);
     stop();
 }
