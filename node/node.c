@@ -284,7 +284,7 @@ static weft_node *node_alloc(const weft_options *o)
     node->options = *o;
     init_lists(node);
     node->started = node_now().mono_ns;
-    node->armed = node->rebuild_at = NEVER;
+    node->armed = node->save_at = node->rebuild_at = NEVER;
     node->loop_thread = uv_thread_self();
     if (copy_strings(node, o) == 0 && gather_open(node) == 0)
         node->rx = mem_alloc(RX_BUFFER);
@@ -350,6 +350,11 @@ static int prepare(const weft_options *o, weft_node **ret_node, char *text)
 /* Undo a build that failed half-way. */
 static void unbuild(weft_node *node)
 {
+    node->options.on_event = NULL; /* a call that fails calls nothing back */
+    node->options.on_log = NULL;
+    node_drop_events(node);
+    mem_free(node->addrbook_file); /* who has the address may well have the book too */
+    node->addrbook_file = NULL;
     if (!node->mesh) { /* only the two handles exist, or none */
         node->leaving = true;
         if (node->handles)

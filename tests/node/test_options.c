@@ -304,6 +304,49 @@ TEST(options, the_book_is_kept_with_the_node_id)
     fx_rmdir(folder);
 }
 
+/* The process that has the address has the book too. */
+TEST(options, a_failed_open_leaves_the_book_alone)
+{
+    open_folder();
+    weft_node *node = open_kept("tcp://127.0.0.1:1/b", &ours), *second;
+    weft_node_close(node);
+    node = open_kept(NULL, &ours);
+    struct stat before, after;
+    CHECK_EQ(stat(file, &before), 0);
+    weft_options o = fx_options(weft_node_url(node));
+    o.addrbook = file;
+    CHECK_EQ(weft_node_open(&o, &second), WEFT_EADDRINUSE);
+    CHECK_EQ(stat(file, &after), 0);
+    CHECK_EQ(before.st_ino, after.st_ino);
+    weft_node_close(node);
+    fx_rmdir(folder);
+}
+
+static void count_call(weft_node *node, const weft_event *event, void *user)
+{
+    ++*(int *)user;
+}
+
+/* A book is set aside and the first address can be had, but the second is in use. */
+TEST(options, a_failed_open_calls_nothing_back)
+{
+    open_folder();
+    FILE *f = fopen(file, "w");
+    CHECK(f && fputs("WEFTBOOK and then nonsense", f) >= 0 && fclose(f) == 0);
+    int calls = 0;
+    weft_node *node = fx_open("inproc://in-use/a", NULL, NULL), *second;
+    weft_options o = fx_options("inproc://free/b");
+    const char *const listen[] = {"inproc://in-use/b", NULL};
+    o.listen = listen;
+    o.addrbook = file;
+    o.on_event = count_call;
+    o.user = &calls;
+    CHECK_EQ(weft_node_open(&o, &second), WEFT_EADDRINUSE);
+    CHECK_EQ(calls, 0);
+    weft_node_close(node);
+    fx_rmdir(folder);
+}
+
 TEST(options, a_corrupt_book_is_set_aside)
 {
     open_folder();
