@@ -35,6 +35,10 @@ static int take_stats(weft_node *node, void *arg)
     };
     plane_lock(node);
     memcpy(out->dropped, node->dropped, sizeof(out->dropped));
+    list_each (it, &node->interests) {
+        const weft_interest *i = list_entry(it, struct weft_interest, list_node);
+        out->dropped[interest_drop_reason(i)] += atomic_load(&i->dropped);
+    }
     out->delivered += node->queued_here;
     out->messages_out = node->messages_out;
     out->bytes_out = node->bytes_out;
@@ -178,8 +182,7 @@ static void add_route(void *ctx, const struct router_info *info)
         plane_unlock(out->node);
     } else if (i && !info->intent) {
         r->messages = atomic_load(&i->delivered);
-        r->dropped[i->options.policy == WEFT_BLOCK ? WEFT_DROP_TIMEOUT : WEFT_DROP_OLD] =
-            atomic_load(&i->dropped);
+        r->dropped[interest_drop_reason(i)] = atomic_load(&i->dropped);
     }
 }
 

@@ -53,6 +53,7 @@ static void run_close(weft_node *node, struct command *command)
     flow_rebuild_changed(node); /* no fan-out names it any more */
     plane_lock(node);
     list_remove(&i->list_node);
+    node->dropped[interest_drop_reason(i)] += atomic_load(&i->dropped);
     node->routes_open--;
     node->resume_wanted = true;
     pthread_cond_broadcast(&node->room);
@@ -228,6 +229,28 @@ uint32_t interest_wait_ms(weft_interest *i, size_t size)
         atomic_store(&i->blocking, true);
     pthread_mutex_unlock(&i->lock);
     return wait ? i->options.block_ms : 0;
+}
+
+bool interest_refuses(weft_interest *i, size_t size)
+{
+    if (i->options.on_message || atomic_load_explicit(&i->closed, memory_order_relaxed) ||
+        (i->options.policy != WEFT_BLOCK && i->options.policy != WEFT_REFUSE))
+        return false;
+    pthread_mutex_lock(&i->lock);
+    bool full = !has_room(i, size);
+    pthread_mutex_unlock(&i->lock);
+    return full;
+}
+
+enum weft_drop interest_drop_reason(const weft_interest *i)
+{
+    static const enum weft_drop reasons[] = {
+        [WEFT_BLOCK] = WEFT_DROP_TIMEOUT,
+        [WEFT_REFUSE] = WEFT_DROP_REFUSED,
+        [WEFT_DROP_OLDEST] = WEFT_DROP_OLD,
+        [WEFT_KEEP_LAST] = WEFT_DROP_REPLACED,
+    };
+    return reasons[i->options.policy];
 }
 
 /* lock held */

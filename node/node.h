@@ -339,6 +339,9 @@ struct weft_interest {
 uint32_t interest_wait_ms(weft_interest *i, size_t size);
 /* Queue a message for weft_recv, by the interest's policy. False: dropped. */
 bool interest_push(weft_interest *i, weft_msg *msg);
+/* Would it be dropped, for want of room? */
+bool interest_refuses(weft_interest *i, size_t size);
+enum weft_drop interest_drop_reason(const weft_interest *i); /* of what its queue drops */
 void interest_handle_free(weft_interest *i);
 void interest_settle_matches(weft_node *node);
 void intent_handle_free(weft_intent *i);
