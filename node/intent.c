@@ -219,7 +219,8 @@ static bool all_have_room(weft_node *node, const struct flow *f, size_t size, bo
     }
     for (uint32_t l = 0; l < f->n_locals; l++) {
         needs_local |= f->locals[l]->options.on_message != NULL;
-        if (interest_wait_ms(f->locals[l], size))
+        if (even_stuck ? interest_refuses(f->locals[l], size)
+                       : interest_wait_ms(f->locals[l], size) > 0)
             return false;
     }
     return !needs_local || local_has_room(node, size + sizeof(struct local_item));
@@ -311,7 +312,7 @@ static void send_to_locals(weft_node *node, const struct sending *s, enum weft_p
     for (uint32_t l = 0; l < f->n_locals; l++) {
         bool has_callback = f->locals[l]->options.on_message != NULL;
         callbacks |= has_callback;
-        if ((has_callback && after->direct) || (!msg && after->error == WEFT_ENOMEM))
+        if ((has_callback && after->direct))
             continue;
         if (!msg)
             msg = s->msg ? msg_wrap(s->msg, f->route, f->sender, s->time)

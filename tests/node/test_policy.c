@@ -355,7 +355,8 @@ static uint32_t drain(weft_interest *in, uint32_t *ret_first, uint32_t *ret_last
     return n;
 }
 
-static void queue_policy(enum weft_policy policy, bool keeps_first, bool keeps_last)
+static void queue_policy(enum weft_policy policy, enum weft_drop reason, bool keeps_first,
+                         bool keeps_last)
 {
     enum { N = 200 };
     struct queued q = open_queue(policy, 20 * SIZE);
@@ -364,6 +365,9 @@ static void queue_policy(enum weft_policy policy, bool keeps_first, bool keeps_l
     uint32_t first = 0, last = 0, n = drain(q.in, &first, &last);
     CHECK(n > 0 && n <= 20);
     CHECK_EQ(n + weft_interest_dropped(q.in), N);
+    CHECK_EQ(n + fx_stats(q.to).dropped[reason], N);
+    weft_interest_close(q.in);
+    CHECK_EQ(n + fx_dropped(q.to), N); /* for no other reason, and for good */
     CHECK_EQ(first == 0, keeps_first);
     CHECK_EQ(last == N - 1, keeps_last);
     weft_node_close(q.from);
@@ -372,22 +376,51 @@ static void queue_policy(enum weft_policy policy, bool keeps_first, bool keeps_l
 
 TEST(policy, queue_refuse)
 {
-    queue_policy(WEFT_REFUSE, true, false);
+    queue_policy(WEFT_REFUSE, WEFT_DROP_REFUSED, true, false);
 }
 
 TEST(policy, queue_drop_oldest)
 {
-    queue_policy(WEFT_DROP_OLDEST, false, true);
+    queue_policy(WEFT_DROP_OLDEST, WEFT_DROP_OLD, false, true);
 }
 
 TEST(policy, queue_keep_last)
 {
-    queue_policy(WEFT_KEEP_LAST, false, true);
+    queue_policy(WEFT_KEEP_LAST, WEFT_DROP_REPLACED, false, true);
 }
 
 TEST(policy, queue_block_runs_out_of_time)
 {
-    queue_policy(WEFT_BLOCK, true, false);
+    queue_policy(WEFT_BLOCK, WEFT_DROP_TIMEOUT, true, false);
+}
+
+/* A queue of this node for which a sender has waited in vain once has no room all the same. */
+TEST(policy, try_send_to_a_full_queue)
+{
+    weft_node *node = fx_open("inproc://queue-a/a", NULL, NULL);
+    weft_subscribe_options o;
+    weft_subscribe_options_init(&o);
+    o.queue = 20 * SIZE;
+    o.block_ms = 50;
+    weft_interest *in;
+    CHECK_EQ(weft_subscribe(node, "t.P@a.out", &o, &in), 0);
+    weft_intent *out = fx_publish(node, "t.P@a.out");
+    CHECK_EQ(weft_intent_wait(out, WAIT_MS), 0);
+    uint8_t data[SIZE] = {0};
+    while (weft_try_send(out, data, sizeof(data)) == 0)
+        ;
+    weft_publish_options po;
+    weft_publish_options_init(&po);
+    po.block_ms = 10;
+    weft_intent *waits;
+    CHECK_EQ(weft_publish(node, "t.P@a.out", &po, &waits), 0);
+    CHECK_EQ(weft_intent_wait(waits, WAIT_MS), 0);
+    CHECK_EQ(weft_send(waits, data, sizeof(data)), WEFT_EDROPPED);
+    CHECK_EQ(weft_interest_dropped(in), 1);
+    CHECK_EQ(weft_try_send(out, data, sizeof(data)), WEFT_EAGAIN);
+    CHECK_EQ(weft_interest_dropped(in), 1);
+    CHECK_EQ(fx_dropped(node), 1);
+    weft_node_close(node);
 }
 
 /* ---- Back pressure ---- */
