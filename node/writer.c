@@ -131,7 +131,7 @@ static void flush_base(struct conn *c)
         if (!next_base_frame(c, mono))
             return;
         uv_buf_t buf = uv_buf_init((char *)c->base_frame.data, (unsigned)c->base_frame.len);
-        int rc = stream_write(c->stream, &buf, 1);
+        int rc = c->base_frame.error ? c->base_frame.error : stream_write(c->stream, &buf, 1);
         if (rc == 0) {
             c->writing = true;
             return;
