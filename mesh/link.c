@@ -70,6 +70,8 @@ void link_send(struct mesh *m, struct mesh_link *l, const struct control *c, enu
         rc = m->ops->send(m->ctx, l, m->scratch.data, m->scratch.len, lane);
     if (rc < 0)
         l->priv->broken = true;
+    if (rc == WEFT_ELIMIT)
+        l->priv->overrun = true;
 }
 
 size_t link_frame_size(struct mesh *m, const struct control *c)

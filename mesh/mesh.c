@@ -161,6 +161,18 @@ int mesh_set_self(struct mesh *m, const struct url *self)
 
 /* ---- Steps ---- */
 
+static void end_one_broken(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    if (l->priv->overrun)
+        link_end(m, l, WEFT_ELIMIT,
+                 "too much waits for it unread: it must read as fast as it asks; the link starts "
+                 "anew",
+                 true, GOODBYE_PROTOCOL, now);
+    else
+        link_end(m, l, WEFT_ENOMEM, "out of memory; the link starts anew", true, GOODBYE_PROTOCOL,
+                 now);
+}
+
 /* Did any end? */
 static bool end_broken(struct mesh *m, struct moment now)
 {
@@ -170,8 +182,7 @@ static bool end_broken(struct mesh *m, struct moment now)
         if (!l->priv->broken)
             continue;
         any = true;
-        link_end(m, l, WEFT_ENOMEM, "out of memory; the link starts anew", true, GOODBYE_PROTOCOL,
-                 now);
+        end_one_broken(m, l, now);
     }
     return any;
 }

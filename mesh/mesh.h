@@ -65,8 +65,8 @@ struct mesh_config {
 struct mesh_ops {
     /* Connect link->hs-to-be to url; answer with mesh_opened. */
     void (*dial)(void *ctx, struct mesh_link *link, const struct url *url);
-    /* Queue whole control frames. Never dropped, in order within their lane. Errors: WEFT_ENOMEM.
-     */
+    /* Queue whole control frames. Never dropped, in order within their lane. Errors: WEFT_ENOMEM,
+     * WEFT_ELIMIT (too much waits unread). Either ends the link. */
     int (*send)(void *ctx, struct mesh_link *link, const void *frames, size_t size, enum lane lane);
     /* The link is UP: messages may pass. */
     void (*up)(void *ctx, struct mesh_link *link);

@@ -65,7 +65,8 @@ struct link_private {
     struct batch batch;
     struct refusal *refusals; /* what it registered and we shall never take */
     uint32_t n_refusals;
-    bool broken;      /* output was lost for want of memory: to be closed */
+    bool broken;      /* output was lost: to be closed */
+    bool overrun;     /* it was lost because the other side does not read what it asks for */
     bool unannounced; /* other peers have not been told of it */
     bool resyncing;   /* we asked for full lists; the DIGEST that ends them is awaited */
     uint64_t next_resync, resync_pause;

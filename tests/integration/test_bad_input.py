@@ -54,11 +54,11 @@ class Abuse(harness.Case):
     def hello(self, me, **fields):
         return wire.message("HANDSHAKE", me=me, you=self.victim.url, stage=wire.INITIAL, **fields)
 
-    def join(self, path="lab.evil"):
+    def join(self, path="lab.evil", features=0):
         """A linked peer, with an address at which nobody listens."""
         me = f"tcp://127.0.0.1:{harness.free_port()}/{path}"
         fields = {"version": 1, "node_id": os.urandom(16), "incarnation": 7, "role": wire.PEER,
-                  "max_frame": 4 << 20, "agent": "test"}
+                  "max_frame": 4 << 20, "agent": "test", "features": features}
         conn = self.dial()
         conn.send(self.hello(me, **fields))
         answer = conn.expect("HANDSHAKE", "RESULT")
@@ -233,6 +233,29 @@ class AfterTheHandshake(Abuse):
             conn.send(wire.frame("INTEREST", wire.encode("INTEREST", route=route, register=True)))
         conn.send(wire.message("INTEREST", route="T@lab.a.x", register=True))
         self.still_linked(conn)
+
+    def test_one_that_asks_and_does_not_read(self):
+        """Its answers have a limit: it is told off, nobody waits for it, and the memory comes back."""
+        pings = wire.message("PING", payload=b"x" * 60000)
+        books = wire.message("ADDRBOOK", want_result=True)
+        for ask, count in ((pings, 2000), (books, 50000)):
+            conn = self.join("lab.greedy", features=wire.BOOK)
+            conn.send(wire.message("PEERS", ids=[f"tcp://192.0.2.9:{i + 1}/lab.far" + "x" * 200
+                                                 for i in range(250)]))
+            since = self.victim.proc.mark()
+            try:
+                for _ in range(count):
+                    conn.send(ask)
+            except OSError:
+                pass
+            self.healthy()
+            self.victim.proc.wait_line("peer down.*lab.greedy.* too much waits for it unread", since=since)
+            conn.close()
+        self.assertLess(self.peak_mib(), 1000)
+
+    def peak_mib(self):
+        with open(f"/proc/{self.victim.proc.pid}/status", encoding="utf-8") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) >> 10
 
     def test_one_that_dies_without_a_word(self):
         """Linked, then silent: found dead after DEAD_SECONDS, and said so."""
