@@ -47,13 +47,17 @@ static const struct listener_handler listener_handler = {
     .on_closed = on_listener_closed,
 };
 
-static const char *listen_remedy(int error)
+static const char *listen_remedy(const struct url *url, int error)
 {
+    bool file = strcmp(url->scheme, "unix") == 0;
     switch (error) {
     case WEFT_EADDRINUSE:
-        return "; another program listens there: stop it or choose another port";
+        return file ? "; another program listens there, or the file is no socket: stop it or "
+                      "choose another name"
+                    : "; another program listens there: stop it or choose another port";
     case WEFT_EADDRNOTAVAIL:
-        return "; no interface of this host has that address: check it, or use 0.0.0.0";
+        return file ? "; the path of a socket begins with a slash and has at most 107 bytes"
+                    : "; no interface of this host has that address: check it, or use 0.0.0.0";
     case WEFT_EACCESS:
         return "; this user may not listen there: use a port over 1023 or another folder";
     case WEFT_ENOTFOUND:
@@ -74,7 +78,7 @@ static int listen_on(weft_node *node, const struct url *url, struct url *ret_url
     int rc = transport_listen(node->loop, url, &listener_handler, nl, &nl->listener, ret_url);
     if (rc < 0) {
         snprintf(text, TEXT_SIZE, "cannot listen on %s: %s%s", url->text, weft_strerror(rc),
-                 listen_remedy(rc));
+                 listen_remedy(url, rc));
         mem_free(nl);
         return rc;
     }
