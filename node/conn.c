@@ -358,10 +358,6 @@ void conn_release(struct conn *c, bool drain)
     plane_unlock(node);
     if (wake)
         node_wake(node);
-    if (!c->stream) {
-        conn_free(c);
-        return;
-    }
     if (!c->connected || c->ended) {
         conn_close(c);
         return;

@@ -147,11 +147,10 @@ int weft_publish(weft_node *node, const char *route, const weft_publish_options 
     i->open_cmd.run = run_open;
     i->close_cmd.run = run_close;
     list_init(&i->flow_node);
-    weft_intent *handle = i; /* the loop may close it as soon as it is posted */
     rc = node_post_open(node, &node->intents, &i->list_node, &i->open_cmd);
     if (rc < 0)
         goto fail;
-    *ret_intent = handle;
+    *ret_intent = i;
     return 0;
 
 fail:
@@ -312,7 +311,7 @@ static void send_to_locals(weft_node *node, const struct sending *s, enum weft_p
     for (uint32_t l = 0; l < f->n_locals; l++) {
         bool has_callback = f->locals[l]->options.on_message != NULL;
         callbacks |= has_callback;
-        if ((has_callback && after->direct))
+        if (has_callback && after->direct)
             continue;
         if (!msg)
             msg = s->msg ? msg_wrap(s->msg, f->route, f->sender, s->time)
