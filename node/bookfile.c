@@ -1,9 +1,9 @@
 /* The address book on disk.
  *
- * Saved every two minutes when it changed, and at exit: the whole book to FILE.tmp, fsync, rename
- * over FILE, fsync of the folder. A crash at any instruction leaves the old book or the new one. A
- * file that is corrupt is renamed to FILE.corrupt-TIME and the node starts from its configuration,
- * saying so. */
+ * Saved at once where there was none, every two minutes when it changed, and at exit: the whole
+ * book to FILE.tmp, fsync, rename over FILE, fsync of the folder. A crash at any instruction leaves
+ * the old book or the new one. A file that is corrupt is renamed to FILE.corrupt-TIME and the node
+ * starts from its configuration, saying so. */
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -99,12 +99,21 @@ static void set_aside(weft_node *node, const char *path, int error, const char *
     tell(node, error, text);
 }
 
+/* Reading a device or a pipe may wait for ever, and saving would put a file in its place. */
+static bool is_special(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
 int bookfile_load(weft_node *node, struct addrbook_file *ret_file, bool *ret_found)
 {
     char where[96] = "";
     *ret_found = false;
     if (!node->addrbook_file)
         return 0;
+    if (is_special(node->addrbook_file))
+        return WEFT_ENOTSUP;
     int rc = read_book(node->addrbook_file, ret_file, where);
     if (rc == 0)
         *ret_found = true;

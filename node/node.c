@@ -301,8 +301,10 @@ static int load_and_listen(weft_node *node, const weft_options *o, char *text)
     bool found;
     int rc = bookfile_load(node, &file, &found);
     if (rc < 0) {
-        snprintf(text, TEXT_SIZE, "address book %.900s: %s; make it readable, or name another file",
-                 o->addrbook, weft_strerror(rc));
+        const char *remedy = "make it readable, or name another file";
+        snprintf(text, TEXT_SIZE, "address book %.900s: %s; %s", o->addrbook,
+                 rc == WEFT_ENOTSUP ? "not an ordinary file" : weft_strerror(rc),
+                 rc == WEFT_ENOTSUP ? "name another" : remedy);
         return rc;
     }
     rc = make_mesh(node, o, &file, found);
@@ -311,7 +313,8 @@ static int load_and_listen(weft_node *node, const weft_options *o, char *text)
         rc = node_listen(node, o, text);
     if (rc == 0)
         rc = add_peers(node, o, text);
-    node->save_at = node->addrbook_file ? node_now().mono_ns + SAVE_NS : NEVER;
+    if (node->addrbook_file) /* a new file at once: whether it can be written is known now */
+        node->save_at = node_now().mono_ns + (found ? SAVE_NS : 0);
     return rc;
 }
 

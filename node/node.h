@@ -478,6 +478,8 @@ void node_request_turn(weft_node *node);
 extern const struct mesh_ops node_mesh_ops;
 
 /* bookfile.c */
+/* A corrupt file is set aside and told. Errors: WEFT_ENOTSUP (a folder, a pipe or a device),
+ * WEFT_EACCESS, WEFT_EIO, WEFT_ENOMEM. */
 int bookfile_load(weft_node *node, struct addrbook_file *ret_file, bool *ret_found);
 void bookfile_save(weft_node *node);
 int bookfile_error(int uv_error);

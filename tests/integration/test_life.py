@@ -143,6 +143,42 @@ class Life(harness.Case):
         with open(router.addrbook, "rb") as book:
             self.assertEqual(book.read(), before)
 
+    def test_address_book_that_is_no_file(self):
+        """A pipe would be waited for, and a device be replaced by a file: neither is touched."""
+        router = harness.Router(self, "lab.a")
+        for make, remove in ((os.mkfifo, os.remove), (os.mkdir, os.rmdir),
+                             (lambda path: os.symlink("/dev/zero", path), os.remove)):
+            make(router.addrbook)
+            self.fails(router, router.addrbook + ": not an ordinary file")
+            self.assertEqual([path for path in os.listdir(self.folder) if "corrupt" in path], [])
+            remove(router.addrbook)
+
+    def test_address_book_that_cannot_be_made(self):
+        """Said when the node starts, not when it ends and the identity is lost."""
+        router = harness.Router(self, "lab.a")
+        self.replace(router.config, router.addrbook, router.addrbook + "/no/such/folder")
+        router.start()
+        router.proc.wait_line("address book .*/no/such/folder could not be saved: No such file or directory")
+        other = self.router("lab.b")
+        deadline = time.monotonic() + harness.PATIENCE
+        while not os.path.exists(other.addrbook) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        other.proc.kill9()
+        self.run_weft("addrbook", "dump", other.addrbook)
+
+    def test_unix_sockets_that_cannot_be(self):
+        """The remedy fits a file, and what stands in the way is left as it is."""
+        plain = os.path.join(self.folder, "plain.sock")
+        with open(plain, "w", encoding="utf-8") as file:
+            file.write("precious")
+        long = os.path.join(self.folder, "x" * 120 + ".sock")
+        for path, words in ((plain, "the file is no socket"), (long, "at most 107 bytes")):
+            router = harness.Router(self, "lab.a")
+            self.replace(router.config, router.sock_file, path)
+            self.fails(router, path, words)
+        with open(plain, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "precious")
+
     def test_stale_socket_file(self):
         """What a killed router leaves behind is no obstacle."""
         router = self.router("lab.a")
