@@ -360,7 +360,8 @@ WEFT_API int weft_node_addrbook(weft_node *node, weft_addrbook **ret_book);
 
 /* Ask a linked peer for its address book (feature BOOK). [any but loop]
  * Errors: WEFT_ENOTFOUND (no link to url), WEFT_ENOTSUP (the peer lacks the feature), WEFT_EDENIED,
- * WEFT_ETIMEDOUT, WEFT_ELOOP, WEFT_ENOMEM, WEFT_ECLOSED. */
+ * WEFT_ELIMIT (it is being asked already, or its book is larger than max_frame), WEFT_ETIMEDOUT,
+ * WEFT_ELOST, WEFT_ELOOP, WEFT_ENOMEM, WEFT_ECLOSED. */
 WEFT_API int weft_node_fetch_addrbook(weft_node *node, const char *url, int timeout_ms,
                                       weft_addrbook **ret_book);
 
@@ -370,7 +371,8 @@ WEFT_API int weft_addrbook_load(const char *file, weft_addrbook **ret_book);
 WEFT_API void weft_addrbook_free(weft_addrbook *book);
 
 /* One round trip to a linked peer at the protocol level, PING to PONG. [any but loop]
- * Errors: WEFT_ENOTFOUND (no link to url), WEFT_ETIMEDOUT, WEFT_ELOST, WEFT_ELOOP, WEFT_ECLOSED. */
+ * Errors: WEFT_ENOTFOUND (no link to url), WEFT_ETIMEDOUT, WEFT_ELIMIT (8 are unanswered on this
+ * link), WEFT_ELOST, WEFT_ELOOP, WEFT_ECLOSED. */
 WEFT_API int weft_node_ping(weft_node *node, const char *url, int timeout_ms, uint64_t *ret_rtt_ns);
 
 /* ---- Intents ------------------------------------------------------------------------------- */
