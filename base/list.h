@@ -31,6 +31,11 @@ static inline void list_push(struct list *head, struct list *node)
     head->prev = node;
 }
 
+static inline void list_push_front(struct list *head, struct list *node)
+{
+    list_push(head->next, node);
+}
+
 /* Unlink and leave the node linked to itself, so that removing twice is harmless. */
 static inline void list_remove(struct list *node)
 {

@@ -90,7 +90,8 @@ static bool is_wanted(const struct router *router, const struct ask *ask)
     if (ask->entry->kind != ROUTE_PLAIN)
         return false;
     struct route route = entry_route(ask->entry);
-    tree_each_cover(&router->patterns, &route, want_pattern, &w);
+    bool near = ask->to->class != ENDPOINT_LEAF; /* others hear of near interests alone */
+    tree_each_cover(&router->patterns, &route, near, want_pattern, &w);
     return w.wanted;
 }
 
@@ -130,7 +131,7 @@ void ask_update_covered(struct router *router, struct endpoint *to, const struct
     if (list_empty(&to->asks))
         return;
     struct route route = entry_route(pattern);
-    tree_each_covered(&router->routes, &route, update_covered, &c);
+    tree_each_covered(&router->routes, &route, false, update_covered, &c);
 }
 
 /* ---- Intents, in reply to a base peer's interest ---- */
@@ -139,6 +140,8 @@ struct intent *reply_intent(const struct router_interest *interest)
 {
     list_each (it, &interest->entry->intents) {
         struct intent *i = list_entry(it, struct intent, in_entry);
+        if (!i->from->near && interest->from->class != ENDPOINT_LEAF)
+            break; /* no near one is left */
         if (intent_is_relayed(interest->from, i))
             return i;
     }

@@ -182,7 +182,12 @@ static void intent_commit(struct router *router, struct intent *i, struct ask *a
     table_put(&router->intents, &i->by_key, key_hash(i->entry, name));
     if (i->pub.link_alias)
         table_put(&router->aliases, &i->by_alias, alias_hash(from, i->pub.link_alias));
-    list_push(&i->entry->intents, &i->in_entry);
+    if (from->near) {
+        list_push_front(&i->entry->intents, &i->in_entry);
+        tree_count_near(i->entry, true);
+    } else {
+        list_push(&i->entry->intents, &i->in_entry);
+    }
     list_push(&from->intents, &i->in_endpoint);
     count_intent(router, from, 1);
     router_mark_changed(router, &i->pub);
@@ -211,6 +216,8 @@ void intent_forget(struct router *router, struct intent *intent)
     struct ask *ask = endpoint_is_asked(from) ? ask_find(router, from, entry) : NULL;
     if (ask && --ask->intents == 0)
         ask_drop(router, ask);
+    if (from->near)
+        tree_count_near(entry, false);
     tree_prune(&router->routes, entry);
     intent->entry = NULL;
     intent->from = NULL;

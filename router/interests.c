@@ -76,7 +76,12 @@ static void count_interest(struct router *router, const struct endpoint *from, u
 static void interest_commit(struct router *router, struct router_interest *i)
 {
     struct endpoint *from = i->from;
-    list_push(&i->entry->interests, &i->in_entry);
+    if (from->near) {
+        list_push_front(&i->entry->interests, &i->in_entry);
+        tree_count_near(i->entry, true);
+    } else {
+        list_push(&i->entry->interests, &i->in_entry);
+    }
     list_push(&from->interests, &i->in_endpoint);
     if (from->local) {
         list_init(&i->pending);
@@ -107,6 +112,8 @@ void interest_forget(struct router *router, struct router_interest *interest)
     advertise_interest(router, interest, ADVERT_REMOVE);
     if (from->base)
         reply_withdraw(router, interest);
+    if (from->near)
+        tree_count_near(entry, false);
     tree_prune(tree_of(router, entry->kind), entry);
     interest_free(interest);
 }

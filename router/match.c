@@ -39,18 +39,28 @@ struct pairs {
     struct router_interest *interest; /* of which intents are walked */
 };
 
+/* Of two endpoints that are not near none hears the other: those in an entry come last, and where
+ * the counterpart is such a one they are not looked at. */
 static void each_interest_in(void *ctx, struct entry *entry)
 {
     const struct pairs *p = ctx;
-    list_each (it, &entry->interests)
-        p->fn(p->ctx, p->intent, list_entry(it, struct router_interest, in_entry));
+    list_each (it, &entry->interests) {
+        struct router_interest *s = list_entry(it, struct router_interest, in_entry);
+        if (!p->intent->from->near && !s->from->near)
+            break;
+        p->fn(p->ctx, p->intent, s);
+    }
 }
 
 static void each_intent_in(void *ctx, struct entry *entry)
 {
     const struct pairs *p = ctx;
-    list_each (it, &entry->intents)
-        p->fn(p->ctx, list_entry(it, struct intent, in_entry), p->interest);
+    list_each (it, &entry->intents) {
+        struct intent *i = list_entry(it, struct intent, in_entry);
+        if (!p->interest->from->near && !i->from->near)
+            break;
+        p->fn(p->ctx, i, p->interest);
+    }
 }
 
 /* Plain interests first: where an endpoint has one its spelling of the route is known. */
@@ -62,7 +72,7 @@ static void each_interest(const struct router *router, struct intent *intent, pa
     if (intent->entry->kind != ROUTE_PLAIN)
         return;
     struct route route = entry_route(intent->entry);
-    tree_each_cover(&router->patterns, &route, each_interest_in, &p);
+    tree_each_cover(&router->patterns, &route, !intent->from->near, each_interest_in, &p);
 }
 
 static void each_intent(const struct router *router, struct router_interest *interest, pair_fn *fn,
@@ -74,7 +84,7 @@ static void each_intent(const struct router *router, struct router_interest *int
         return;
     }
     struct route pattern = entry_route(interest->entry);
-    tree_each_covered(&router->routes, &pattern, each_intent_in, &p);
+    tree_each_covered(&router->routes, &pattern, !interest->from->near, each_intent_in, &p);
 }
 
 /* ---- Matches, changes, notices ---- */

@@ -124,7 +124,8 @@ bool router_would_take(const struct router *router, const struct endpoint_option
                        const struct decl *decl, bool intent);
 
 /* The intent that messages with this alias, or with this route, coming over the endpoint belong to;
- * or NULL. By route: the first registered. For the owner's alias tables and for standard frames. */
+ * or NULL. By route: one of them, where it has several publishers. For the owner's alias tables and
+ * for standard frames. */
 struct router_intent *router_find_intent(const struct router *router, uint32_t endpoint,
                                          uint32_t alias);
 struct router_intent *router_find_intent_by_route(const struct router *router, uint32_t endpoint,

@@ -5,7 +5,9 @@
  * Patterns meet routes by walking one tree with the steps of the other. As long as no `**` was
  * passed the depth in the tree is the step, so a node is reached by one way only and is visited
  * once; below a `**` everything is a candidate and route_covers decides. Recursion is as deep as a
- * route.
+ * route. What one peer declares is never linked with what a peer declares, so a walk on behalf of a
+ * peer passes over all nodes without records of near endpoints: siblings with such records come
+ * first. Else a peer with many patterns and many routes would cost us their product.
  *
  * The only failure is want of memory while a route's nodes are made: those made are pruned. */
 #include "router/tree.h"
@@ -86,28 +88,47 @@ static struct entry *node_new(const struct step *step)
     return e;
 }
 
+/* Hang a node into its parent's list of children, at the front or the end. */
+static void link_child(struct entry *e, bool front)
+{
+    struct entry *first = e->parent->child;
+    e->prev = first ? first->prev : e;
+    e->next = front ? first : NULL;
+    if (first)
+        first->prev = e;
+    if (first && !front)
+        e->prev->next = e;
+    else
+        e->parent->child = e;
+}
+
+static void unlink_child(struct entry *e)
+{
+    struct entry *parent = e->parent;
+    if (parent->child == e)
+        parent->child = e->next;
+    else
+        e->prev->next = e->next;
+    if (e->next)
+        e->next->prev = e->prev;
+    else if (parent->child)
+        parent->child->prev = e->prev;
+}
+
 static struct entry *add_child(struct tree *tree, struct entry *parent, const struct step *step)
 {
     struct entry *e = node_new(step);
     if (!e)
         return NULL;
     e->parent = parent;
-    e->next = parent->child;
-    if (e->next)
-        e->next->prev = e;
-    parent->child = e;
+    link_child(e, false);
     table_put(&tree->nodes, &e->node, step_hash(parent, step));
     return e;
 }
 
 static void remove_node(struct tree *tree, struct entry *e)
 {
-    if (e->prev)
-        e->prev->next = e->next;
-    else
-        e->parent->child = e->next;
-    if (e->next)
-        e->next->prev = e->prev;
+    unlink_child(e);
     table_del(&tree->nodes, &e->node);
     mem_free(e);
 }
@@ -220,6 +241,18 @@ void tree_prune(struct tree *tree, struct entry *entry)
     prune_node(tree, entry);
 }
 
+void tree_count_near(struct entry *entry, bool added)
+{
+    for (struct entry *e = entry; e; e = e->parent) {
+        bool was = e->near > 0;
+        e->near += added ? 1 : UINT32_MAX;
+        if (e->parent && was != (e->near > 0)) {
+            unlink_child(e);
+            link_child(e, !was);
+        }
+    }
+}
+
 struct route entry_route(const struct entry *entry)
 {
     const struct str *s = entry->route;
@@ -237,32 +270,39 @@ struct route entry_route(const struct entry *entry)
 
 /* ---- Walks ---- */
 
-/* The next node below `top` in depth-first order, or NULL. */
-static struct entry *walk_below(const struct entry *top, const struct entry *last)
+/* The node if a walk goes there, or NULL: then it goes to none of its later siblings either. */
+static struct entry *visited(struct entry *e, bool near)
 {
-    if (last->child)
+    return e && (e->near || !near) ? e : NULL;
+}
+
+/* The next node below `top` in depth-first order, or NULL. */
+static struct entry *walk_below(const struct entry *top, const struct entry *last, bool near)
+{
+    if (visited(last->child, near))
         return last->child;
-    while (last != top && !last->next)
+    while (last != top && !visited(last->next, near))
         last = last->parent;
     return last == top ? NULL : last->next;
 }
 
 struct entry *tree_walk(const struct tree *tree, const struct entry *last)
 {
-    return last ? walk_below(tree->root, last) : tree->root;
+    return last ? walk_below(tree->root, last, false) : tree->root;
 }
 
 struct walk {
     const struct tree *tree;
     const struct route *route; /* plain, or the pattern */
     struct steps steps;
+    bool near; /* pass over nodes without records of near endpoints */
     entry_fn *fn;
     void *ctx;
 };
 
 static void each_pattern_from(const struct walk *w, struct entry *top)
 {
-    for (struct entry *e = top; e; e = walk_below(top, e)) {
+    for (struct entry *e = top; e; e = walk_below(top, e, w->near)) {
         if (!e->route)
             continue;
         struct route pattern = entry_route(e);
@@ -275,7 +315,7 @@ static void each_pattern_from(const struct walk *w, struct entry *top)
 static void climb_patterns(const struct walk *w, struct entry *at, size_t i)
 {
     static const struct step star = {"*", 1}, stars = {"**", 2};
-    struct entry *any = child_at(w->tree, at, &stars);
+    struct entry *any = visited(child_at(w->tree, at, &stars), w->near);
     if (any)
         each_pattern_from(w, any);
     if (i == w->steps.count) {
@@ -283,27 +323,27 @@ static void climb_patterns(const struct walk *w, struct entry *at, size_t i)
             w->fn(w->ctx, at);
         return;
     }
-    struct entry *same = child_at(w->tree, at, &w->steps.step[i]);
+    struct entry *same = visited(child_at(w->tree, at, &w->steps.step[i]), w->near);
     if (same)
         climb_patterns(w, same, i + 1);
-    struct entry *one = child_at(w->tree, at, &star);
+    struct entry *one = visited(child_at(w->tree, at, &star), w->near);
     if (one)
         climb_patterns(w, one, i + 1);
 }
 
-void tree_each_cover(const struct tree *patterns, const struct route *route, entry_fn *fn,
-                     void *ctx)
+void tree_each_cover(const struct tree *patterns, const struct route *route, bool near,
+                     entry_fn *fn, void *ctx)
 {
-    if (!patterns->root->child)
+    if (!visited(patterns->root->child, near))
         return;
-    struct walk w = {.tree = patterns, .route = route, .fn = fn, .ctx = ctx};
+    struct walk w = {.tree = patterns, .route = route, .near = near, .fn = fn, .ctx = ctx};
     split(route, &w.steps);
     climb_patterns(&w, patterns->root, 0);
 }
 
 static void each_route_from(const struct walk *w, struct entry *top)
 {
-    for (struct entry *e = top; e; e = walk_below(top, e)) {
+    for (struct entry *e = top; e; e = walk_below(top, e, w->near)) {
         if (!e->route)
             continue;
         struct route route = entry_route(e);
@@ -324,20 +364,20 @@ static void climb_routes(const struct walk *w, struct entry *at, size_t i)
     if (is_step(step, "**")) {
         each_route_from(w, at);
     } else if (is_step(step, "*")) {
-        for (struct entry *e = at->child; e; e = e->next)
+        for (struct entry *e = visited(at->child, w->near); e; e = visited(e->next, w->near))
             if (i > 0 || e->text[0] != '#') /* patterns never match hashed routes */
                 climb_routes(w, e, i + 1);
     } else {
-        struct entry *e = child_at(w->tree, at, step);
+        struct entry *e = visited(child_at(w->tree, at, step), w->near);
         if (e)
             climb_routes(w, e, i + 1);
     }
 }
 
-void tree_each_covered(const struct tree *routes, const struct route *pattern, entry_fn *fn,
-                       void *ctx)
+void tree_each_covered(const struct tree *routes, const struct route *pattern, bool near,
+                       entry_fn *fn, void *ctx)
 {
-    struct walk w = {.tree = routes, .route = pattern, .fn = fn, .ctx = ctx};
+    struct walk w = {.tree = routes, .route = pattern, .near = near, .fn = fn, .ctx = ctx};
     split(pattern, &w.steps);
     climb_routes(&w, routes->root, 0);
 }

@@ -26,12 +26,14 @@ struct entry {
     struct table_node node;
     struct entry *parent;      /* NULL: the root */
     struct entry *child;       /* first; NULL: none */
-    struct entry *next, *prev; /* siblings; NULL at the ends */
+    struct entry *next, *prev; /* siblings, those with `near` first; the first one's prev is the
+                                  last, the last one's next NULL */
     struct str *route;         /* with '.' as its separator; NULL: nothing is declared here */
-    struct list intents;       /* struct intent */
-    struct list interests;     /* struct router_interest */
+    struct list intents;       /* struct intent, those of near endpoints first */
+    struct list interests;     /* struct router_interest, likewise */
     uint64_t schema; /* common to all interests here since the first; 0: unknown or mixed */
     uint32_t local, leaf, remote; /* interests to be relayed: ours, leaves', all links' */
+    uint32_t near;                /* records of near endpoints (ours, leaves'), here and below */
     uint16_t len;                 /* of the segment */
     uint8_t kind;                 /* enum route_kind, while route is set */
     char text[];                  /* the segment, not NUL-terminated */
@@ -56,22 +58,25 @@ int tree_make(struct tree *tree, const struct route *route, struct entry **ret_e
 /* Remove the entry, and nodes above that served it alone, if nothing hangs in it. */
 void tree_prune(struct tree *tree, struct entry *entry);
 
+/* A record of a near endpoint came to hang in the entry, or went. */
+void tree_count_near(struct entry *entry, bool added);
+
 /* All nodes in depth-first order, parents first, nodes without a route included: start at NULL.
  * NULL: no more. */
 struct entry *tree_walk(const struct tree *tree, const struct entry *last);
 
 typedef void entry_fn(void *ctx, struct entry *entry);
 
-/* Call fn once for each entry of a tree of patterns that covers a plain route. fn must not change
- * the tree. */
-void tree_each_cover(const struct tree *patterns, const struct route *route, entry_fn *fn,
-                     void *ctx);
+/* Call fn once for each entry of a tree of patterns that covers a plain route; with `near` only for
+ * those in which records of near endpoints hang, and others cost nothing. fn must not change the
+ * tree. */
+void tree_each_cover(const struct tree *patterns, const struct route *route, bool near,
+                     entry_fn *fn, void *ctx);
 
-/* Call fn once for each entry of a tree of routes that a pattern covers. fn must not change the
- * tree.
- */
-void tree_each_covered(const struct tree *routes, const struct route *pattern, entry_fn *fn,
-                       void *ctx);
+/* Call fn once for each entry of a tree of routes that a pattern covers; `near` as above. fn must
+ * not change the tree. */
+void tree_each_covered(const struct tree *routes, const struct route *pattern, bool near,
+                       entry_fn *fn, void *ctx);
 
 /* The parsed route of an entry, borrowing its text. */
 struct route entry_route(const struct entry *entry);

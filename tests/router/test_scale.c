@@ -256,3 +256,34 @@ TEST(router_scale, aliases_chosen_to_collide)
     report("intents with colliding aliases", COLLIDING, 0);
     stop();
 }
+
+/* What one peer declares is never linked with what a peer declares, and must not cost us the
+ * product. A pattern of our own beside the others makes the walks begin. */
+TEST(router_scale, patterns_and_routes_of_one_peer)
+{
+    struct router_interest *s;
+    struct decl d = {.registered = true, .origin = ""};
+    char text[64];
+    start();
+    attach(1, ENDPOINT_PEER);
+    CHECK_EQ(router_open_interest(router, "types.T@**.temp", 0, router, &s), 0);
+    d.route = text;
+    for (unsigned n = 0; n < ROUTES; n++) {
+        snprintf(text, sizeof(text), "types.T@**.p%u", n);
+        CHECK_EQ(router_learn_interest(router, 1, &d, 1), 0);
+    }
+    report("patterns of a peer", ROUTES, 0);
+    for (unsigned n = 0; n < ROUTES; n++) {
+        snprintf(text, sizeof(text), "types.T@fleet.r%u", n);
+        d.alias = n + 1;
+        CHECK_EQ(router_learn_intent(router, 1, &d, 1), 0);
+    }
+    report("its intents", ROUTES, 0);
+    snprintf(text, sizeof(text), "*@**");
+    for (unsigned n = 0; n < ROUTES; n++) {
+        d.registered = n % 2 == 0;
+        CHECK_EQ(router_learn_interest(router, 1, &d, 1), 0);
+    }
+    report("a pattern over them all, on and off", ROUTES, bytes);
+    stop();
+}

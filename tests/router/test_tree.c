@@ -70,8 +70,8 @@ TEST(router_tree, walks_meet_what_route_covers_says)
     for (size_t i = 0; i < COUNT; i++) {
         struct found covers = {.count = 0}, covered = {.count = 0};
         struct route route = entry_route(r[i]), pattern = entry_route(p[i]);
-        tree_each_cover(&patterns, &route, collect, &covers);
-        tree_each_covered(&routes, &pattern, collect, &covered);
+        tree_each_cover(&patterns, &route, false, collect, &covers);
+        tree_each_covered(&routes, &pattern, false, collect, &covered);
         for (size_t k = 0; k < COUNT; k++) {
             struct route other = entry_route(r[k]), cover = entry_route(p[k]);
             CHECK(is_found(&covers, p[k]) == route_covers(&cover, &route));
@@ -97,7 +97,7 @@ TEST(router_tree, spellings_are_one_and_kinds_are_not)
     CHECK_STR(h->route->text, "a.b#AAAAAAAAAAAAAAAAAAAAAAAA//A"); /* the hash as it was */
     struct route again = entry_route(h);
     CHECK(again.kind == ROUTE_HASHED && again.type_len == 27 && again.path_len == 3);
-    tree_each_covered(&tree, &any, collect, &found);
+    tree_each_covered(&tree, &any, false, collect, &found);
     CHECK(found.count == 1 && found.entries[0] == a);
     tree_fini(&tree);
 }
@@ -120,5 +120,42 @@ TEST(router_tree, nodes_go_with_the_last_entry_below_them)
     tree_prune(&tree, lower);
     CHECK_EQ(tree.nodes.count, 0);
     CHECK(tree_walk(&tree, NULL) == tree.root && !tree_walk(&tree, tree.root));
+    tree_fini(&tree);
+}
+
+static void check_near(const struct tree *tree, const struct route *any, struct entry **entries,
+                       const unsigned *near)
+{
+    struct found found = {.count = 0};
+    tree_each_covered(tree, any, true, collect, &found);
+    for (size_t i = 0; i < COUNT; i++)
+        CHECK(!near[i] || is_found(&found, entries[i]));
+    for (size_t i = 0; i < found.count; i++)
+        CHECK(found.entries[i]->near > 0);
+}
+
+TEST(router_tree, near_walks_meet_what_has_near_records_and_little_else)
+{
+    struct tree tree;
+    struct entry *entries[COUNT];
+    unsigned near[COUNT] = {0};
+    struct prng prng;
+    struct route any = parse("*@**");
+    prng_init(&prng, 12);
+    CHECK_EQ(tree_init(&tree), 0);
+    for (size_t i = 0; i < COUNT; i++)
+        entries[i] = random_entry(&tree, &prng, false);
+    for (size_t n = 0; n < 2000; n++) {
+        size_t i = prng_between(&prng, 0, COUNT - 1);
+        bool added = near[i] == 0 || prng_next(&prng) % 2;
+        near[i] += added ? 1 : -1u;
+        tree_count_near(entries[i], added);
+        if (n % 50 == 0)
+            check_near(&tree, &any, entries, near);
+    }
+    for (size_t i = 0; i < COUNT; i++)
+        for (; near[i]; near[i]--)
+            tree_count_near(entries[i], false);
+    CHECK_EQ(tree.root->near, 0);
     tree_fini(&tree);
 }
