@@ -97,8 +97,8 @@ int handshake_start(struct handshake *h, const struct handshake_self *self,
 /* A HANDSHAKE came, `stamp` being its header's timestamp. Returns handshake_do bits, or an error;
  * then the machine is FAILED, and text says why: tell the other side by RESULT and close. Errors:
  * WEFT_EPROTO (not expected now, FINAL differs from what was agreed), WEFT_EURL (me or you does not
- * parse), WEFT_ESELF, WEFT_ENETWORK, WEFT_EVERSION, WEFT_EDENIED (our node id in another process,
- * base peer on a named network, a leaf outside our path). */
+ * parse), WEFT_ESELF, WEFT_ENETWORK, WEFT_EDENIED (our node id in another process, base peer on a
+ * named network, a leaf outside our path). */
 int handshake_on_handshake(struct handshake *h, const struct handshake_msg *msg, uint64_t stamp);
 
 /* PEERS came. Returns handshake_do bits or an error as above; its names are the owner's to use once

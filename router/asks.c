@@ -1,8 +1,9 @@
 /* What an endpoint is told only in reply to what it declares (docs/protocol.md section 8).
  *
- *     base peer          INTENT r ─▶ ask(r) ──── any interest covers r ──▶ INTEREST r, never
- * withdrawn INTEREST r ─▶ record ── any intent on r ────────▶ INTENT r without patterns   INTENT r
- * ─▶ ask(r) ──── a pattern covers r ─────▶ INTEREST r, withdrawn
+ *     base peer   INTENT r   ─▶ ask(r) ── any interest covers r ─▶ INTEREST r, never withdrawn
+ *                 INTEREST r ─▶ record ── any intent on r ───────▶ INTENT r
+ *     without
+ *     patterns    INTENT r   ─▶ ask(r) ── a pattern covers r ────▶ INTEREST r, withdrawn
  *
  * An ask exists while the endpoint has an intent on a route, and remembers whether our interest is
  * registered there. It is looked at again when an interest becomes visible to the endpoint, or

@@ -3,8 +3,7 @@
  *        declarations                 tables                      what is to be done
  *   local handles ─┐          ┌ path tree of routes ┐       ┌ adverts    → to be sent to endpoints
  *   INTENT, INTEREST ─ router ┤ tree of patterns    ├───────┤ changed    → fan-outs to be rebuilt
- *   links come and go ┘       └ records per endpoint┘       └ notices    → matches, schema
- * conflicts
+ *   links come and go ┘       └ records per endpoint┘       └ notices    → matches, conflicts
  *
  * Control plane only: no I/O, clock, randomness or locks; one thread at a time. Matching happens
  * here, when something is declared; a message only reads the fan-out its owner built from
