@@ -4,7 +4,7 @@
  *   tcp://10.0.0.7:7400/robot.arm         address 10.0.0.7:7400, path robot.arm
  *   tcp://[fe80::1%eth0]:7400/robot       host fe80::1%eth0
  *   unix:///run/weft.sock/robot           address /run/weft.sock, up to the first ".sock"
- *   unix:///run/weft/robot                address /run/weft: without one, all but the last component
+ *   unix:///run/weft/robot                address /run/weft: without, the last is the path
  *   inproc://name/path                    address name
  *   unix://0.0.0.0:0/path                 a client's or leaf's own name: no address of its own
  */
