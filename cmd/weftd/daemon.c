@@ -17,6 +17,7 @@
 
 #include <weft/uv.h>
 
+#include "../common/escape.h"
 #include "../common/memory.h"
 #include "../common/units.h"
 
@@ -39,7 +40,9 @@ static void log_line(enum weft_log_level level, const char *text, void *user)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     uint64_t ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-    fprintf(stderr, "%s %-5s %s\n", time_format(ns, 3, stamp), names[level], text);
+    char *safe = text_safe_copy(text); /* some of it comes from peers */
+    fprintf(stderr, "%s %-5s %s\n", time_format(ns, 3, stamp), names[level], safe);
+    xfree(safe);
 }
 
 /* A line of the daemon's own; the node keeps to its level by itself. */

@@ -234,6 +234,11 @@ class AfterTheHandshake(Abuse):
         conn.send(wire.message("INTEREST", route="T@lab.a.x", register=True))
         self.still_linked(conn)
 
+    def test_a_goodbye_that_writes_lines_of_its_own(self):
+        """Text of a peer cannot break out of its line of the log."""
+        self.join("lab.liar").send(wire.message("GOODBYE", reason=1, description="\x1b[31mso\nlong"))
+        self.victim.proc.wait_line(r"peer down: .*lab.liar: goodbye: \\x1b\[31mso\\nlong$")
+
     def test_one_that_asks_and_does_not_read(self):
         """Its answers have a limit: it is told off, nobody waits for it, and the memory comes back."""
         pings = wire.message("PING", payload=b"x" * 60000)
