@@ -206,23 +206,42 @@ void intent_tell(weft_node *node)
 
 /* ---- Sending ---- */
 
-/* Does everyone the policy may wait for have room? plane held */
-static bool all_have_room(weft_node *node, const struct flow *f, size_t size, bool even_stuck)
+/* Do all peers (even those given up on) have room? plane held */
+static bool peers_have_room(const struct flow *f, size_t size, bool even_stuck)
 {
-    bool needs_local = false;
     for (uint32_t t = 0; t < f->n_targets; t++) {
         const struct outbox *o = &f->targets[t].conn->out;
         size_t need = outbox_frame_size(o, f->targets[t].route, size);
         if (need && o->open && (even_stuck || !o->stuck) && !outbox_has_room(o, need))
             return false;
     }
+    return true;
+}
+
+/* The same of this node's own interests. */
+static bool locals_have_room(weft_node *node, const struct flow *f, size_t size, bool even_stuck)
+{
+    bool callbacks = false;
     for (uint32_t l = 0; l < f->n_locals; l++) {
-        needs_local |= f->locals[l]->options.on_message != NULL;
+        callbacks |= f->locals[l]->options.on_message != NULL;
         if (even_stuck ? interest_refuses(f->locals[l], size)
                        : interest_wait_ms(f->locals[l], size) > 0)
             return false;
     }
-    return !needs_local || local_has_room(node, size + sizeof(struct local_item));
+    return !callbacks || local_has_room(node, size + sizeof(struct local_item));
+}
+
+static bool all_have_room(weft_node *node, const struct flow *f, size_t size)
+{
+    return peers_have_room(f, size, false) && locals_have_room(node, f, size, false);
+}
+
+/* Would weft_try_send have to drop the message somewhere? A peer's KEEP_LAST slot always takes it.
+ */
+static bool must_refuse(weft_node *node, const struct flow *f, size_t size, enum weft_policy policy)
+{
+    return (policy != WEFT_KEEP_LAST && !peers_have_room(f, size, true)) ||
+           !locals_have_room(node, f, size, true);
 }
 
 /* Give up on those without room until they have drained. plane held */
@@ -239,10 +258,10 @@ static void mark_stuck(struct flow *f, size_t size)
 static void wait_for_room(weft_intent *i, size_t size)
 {
     weft_node *node = i->node;
-    if (i->options.block_ms == 0 || on_loop(node) || all_have_room(node, i->flow, size, false))
+    if (i->options.block_ms == 0 || on_loop(node) || all_have_room(node, i->flow, size))
         return;
     uint64_t deadline = deadline_after((int)i->options.block_ms);
-    while (i->flow && !node->closed && !all_have_room(node, i->flow, size, false)) {
+    while (i->flow && !node->closed && !all_have_room(node, i->flow, size)) {
         if (!node_wait(node, &node->room, deadline)) {
             if (i->flow)
                 mark_stuck(i->flow, size);
@@ -372,7 +391,7 @@ static int send_common(weft_intent *i, const void *data, size_t size, weft_msg *
     } else if (i->error) {
         after.error = i->error;
     } else if (s.flow && flow_matched(s.flow)) {
-        if (try && policy != WEFT_KEEP_LAST && !all_have_room(node, s.flow, size, true)) {
+        if (try && must_refuse(node, s.flow, size, policy)) {
             after.error = WEFT_EAGAIN;
         } else {
             s.time = wall_ns();

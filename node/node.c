@@ -126,7 +126,7 @@ static void run_leave(weft_node *node, struct command *command)
     begin_leave(node);
 }
 
-/* No more calls from outside; whoever waits returns. */
+/* No more calls from outside; whoever waits for peers, matches, room or the loop returns. */
 static void stop_calls(weft_node *node)
 {
     plane_lock(node);

@@ -271,7 +271,7 @@ typedef struct weft_stats {
     uint32_t interests; /* ours */
     uint32_t remote_intents;
     uint32_t remote_interests;
-    uint64_t messages_in, messages_out; /* over links */
+    uint64_t messages_in, messages_out; /* over links; out: when queued, later drops included */
     uint64_t bytes_in, bytes_out;       /* over links, frames of every kind */
     uint64_t delivered;                 /* to interests of this node */
     uint64_t relayed;
