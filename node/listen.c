@@ -20,13 +20,20 @@ static void on_accept(struct listener *l, struct stream *s, void *user)
     node_leave(node);
 }
 
+/* Without descriptors this comes ten times a second until there are some again: once a minute is
+ * told. */
 static void on_accept_error(struct listener *l, int error, void *user)
 {
     struct node_listener *nl = user;
-    node_enter(nl->owner);
-    node_log(nl->owner, WEFT_LOG_WARN, "a connection could not be accepted: %s",
-             weft_strerror(error));
-    node_leave(nl->owner);
+    weft_node *node = nl->owner;
+    uint64_t mono = node_now().mono_ns;
+    if (node->accept_told && mono - node->accept_told < 60 * NS_PER_SEC)
+        return;
+    node->accept_told = mono;
+    node_enter(node);
+    node_log(node, WEFT_LOG_WARN, "a connection could not be accepted: %s%s", weft_strerror(error),
+             error == WEFT_EMFILE ? "; raise the limit on open files" : "");
+    node_leave(node);
 }
 
 static void on_listener_closed(struct listener *l, void *user)

@@ -377,6 +377,7 @@ struct weft_node {
     struct gather *gather;  /* scratch of the rebuild (flow.c) */
     uint64_t rebuild_at;    /* a fan-out could not be built for want of memory; NEVER: all were */
     struct list listeners;  /* of struct node_listener */
+    uint64_t accept_told;   /* when a failed accept was last logged; monotonic, 0: never */
     struct list paused;     /* of struct conn */
     struct list matches;    /* of struct flow: handles to be told */
     struct list matched;    /* of weft_interest: to be told */
@@ -409,7 +410,7 @@ struct weft_node {
     struct list local_queue; /* of struct local_item */
     size_t local_bytes;
     uint64_t local_number; /* of the last item */
-    struct map flows; /* alias → flow, for counting drops */
+    struct map flows;      /* alias → flow, for counting drops */
     struct list spare_chunks;
     uint32_t n_spare;
     uint32_t up_count;
