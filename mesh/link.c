@@ -99,19 +99,21 @@ static bool is_up_there(const struct mesh_link *l)
            (l->outbound && !l->hs.base && l->hs.state == HANDSHAKE_PEERS && link_identified(l));
 }
 
-/* A base peer that is not through its handshake would take RESULT for an error of protocol; it is
- * told nothing it does not know. */
+/* GOODBYE precedes a deliberate close; what the other side did wrong is told by RESULT as well. A
+ * base peer that is not through its handshake would take RESULT for an error of protocol; it is
+ * told nothing. */
 static void tell_end(struct mesh *m, struct mesh_link *l, int error, const char *text,
                      enum goodbye_reason goodbye, struct moment now)
 {
     if (l->state == LINK_DIALING)
         return;
-    if (goodbye && (l->hs.features & FEATURE_GOODBYE) && is_up_there(l)) {
+    bool says_goodbye = goodbye && (l->hs.features & FEATURE_GOODBYE) && is_up_there(l);
+    if ((!says_goodbye || goodbye == GOODBYE_PROTOCOL) && (!l->hs.base || l->state == LINK_UP))
+        link_send_result(m, l, 0, error, text, now);
+    if (says_goodbye) {
         struct control c = {.type = MSG_GOODBYE,
                             .goodbye = {.reason = goodbye, .description = text}};
         link_send(m, l, &c, LANE_ORDERED, false, now);
-    } else if (!l->hs.base || l->state == LINK_UP) {
-        link_send_result(m, l, 0, error, text, now);
     }
 }
 
