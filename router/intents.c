@@ -273,7 +273,7 @@ int router_open_intent(struct router *router, const char *route, uint64_t schema
             *ret_intent = &i->pub;
         return rc;
     }
-    if (router_is_full(router))
+    if (router_is_full(router, &router->local))
         return WEFT_ELIMIT;
     rc = tree_make(&router->routes, &parsed, &entry);
     if (rc < 0)
@@ -345,7 +345,7 @@ static int intent_learn(struct router *router, struct endpoint *from, const stru
     struct entry *entry;
     struct intent *i;
     struct ask *ask = NULL;
-    if (router_is_full(router))
+    if (router_is_full(router, from))
         return WEFT_ELIMIT;
     int rc = tree_make(&router->routes, route, &entry);
     if (rc < 0)

@@ -43,7 +43,7 @@ static int interest_new(struct router *router, struct endpoint *from, const stru
                         struct router_interest **ret_interest)
 {
     struct entry *entry;
-    if (router_is_full(router))
+    if (router_is_full(router, from))
         return WEFT_ELIMIT;
     int rc = tree_make(tree_of(router, route->kind), route, &entry);
     if (rc < 0)

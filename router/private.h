@@ -23,7 +23,8 @@
 #include "router/table.h"
 #include "router/tree.h"
 
-#define ORIGIN_MAX 512u    /* bytes of a publisher's name that we take */
+#define ORIGIN_MAX 512u           /* bytes of a publisher's name that we take */
+#define ROUTER_NODES_PER_ROUTE 8u /* of max_routes, in both trees, for what links declare */
 #define CONFLICTS_MAX 256u /* schema conflicts waiting to be told; further ones are not told */
 
 struct endpoint {
@@ -163,7 +164,8 @@ bool endpoint_hears(const struct endpoint *to, const struct endpoint *from);
  * WEFT_EPATTERN, WEFT_ESCOPE, WEFT_EPROTO. */
 int decl_check(const struct endpoint *from, const struct decl *decl, bool intent,
                struct route *ret_route);
-bool router_is_full(const struct router *router);
+/* May `from` declare nothing more? */
+bool router_is_full(const struct router *router, const struct endpoint *from);
 
 /* A reference to `same` if it reads like the text, else a new string; NULL when out of memory. */
 struct str *str_share(struct str *same, const char *text, size_t len);

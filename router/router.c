@@ -190,12 +190,20 @@ struct str *str_share(struct str *same, const char *text, size_t len)
     return str_new(text, len);
 }
 
-bool router_is_full(const struct router *router)
+/* What links declare leaves an eighth for the program's own routes, one link takes half at most,
+ * and routes of many segments count by the nodes they need: nobody's routes crowd out everybody
+ * else's. */
+bool router_is_full(const struct router *router, const struct endpoint *from)
 {
     const struct router_counts *c = &router->counts;
+    uint64_t max = router->max_routes;
     uint64_t count =
         (uint64_t)c->local_intents + c->local_interests + c->remote_intents + c->remote_interests;
-    return count >= router->max_routes;
+    if (from->local)
+        return count >= max;
+    uint64_t nodes = (uint64_t)router->routes.nodes.count + router->patterns.nodes.count;
+    uint64_t own = (uint64_t)from->held.intents + from->held.interests;
+    return count >= max - max / 8 || own >= max - max / 2 || nodes >= max * ROUTER_NODES_PER_ROUTE;
 }
 
 int decl_check(const struct endpoint *from, const struct decl *decl, bool intent,
@@ -224,7 +232,7 @@ bool router_would_take(const struct router *router, const struct endpoint_option
     struct route route;
     endpoint_init(&from, ROUTER_LOCAL);
     endpoint_describe(&from, options);
-    return decl_check(&from, decl, intent, &route) == 0 && !router_is_full(router);
+    return decl_check(&from, decl, intent, &route) == 0 && !router_is_full(router, &from);
 }
 
 void router_each_advert(const struct router *router, const struct endpoint_options *options,

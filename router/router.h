@@ -64,7 +64,8 @@ struct router_intent {
 };
 
 struct router_config {
-    uint32_t max_routes; /* intents and interests in all */
+    uint32_t
+        max_routes; /* intents and interests in all; 7/8 of them for links, and half for any one */
 };
 
 /* Errors: WEFT_ENOMEM. */

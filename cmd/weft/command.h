@@ -30,6 +30,9 @@ extern const struct command pub_command, sub_command, ping_command, addrbook_com
 __attribute__((format(printf, 2, 3))) int usage_error(const struct command *command,
                                                       const char *format, ...);
 
+/* The same of a route that does not parse, naming the place. */
+int no_route(const struct command *command, const char *route);
+
 /* Print "weft: …" to stderr. Returns EXIT_FAILED. */
 __attribute__((format(printf, 1, 2))) int failure(const char *format, ...);
 

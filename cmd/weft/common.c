@@ -44,6 +44,13 @@ static int take_url(const char *option, const char *url, const struct command *c
                        option, url, where);
 }
 
+int no_route(const struct command *command, const char *route)
+{
+    char why[512];
+    weft_route_explain(route, why, sizeof(why));
+    return usage_error(command, "%s; a route is TYPE@PATH, such as types.Pose@robot.arm", why);
+}
+
 static int take(int option, const struct command *command, struct link_options *link)
 {
     int code = EXIT_OK;

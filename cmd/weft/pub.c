@@ -98,10 +98,7 @@ static int take_operands(int argc, char **argv, struct pub *p)
                            argv[optind]);
     int kind = weft_route_check(p->route, NULL);
     if (kind < 0)
-        return usage_error(&pub_command,
-                           "'%s' is no route; expected TYPE@PATH such as "
-                           "types.Pose@robot.arm",
-                           p->route);
+        return no_route(&pub_command, p->route);
     if (kind == WEFT_ROUTE_PATTERN)
         return usage_error(&pub_command, "'%s' is a pattern; publish one route, without *",
                            p->route);

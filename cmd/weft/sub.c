@@ -153,10 +153,7 @@ static int take_routes(int argc, char **argv, struct sub *s)
         return usage_error(&sub_command, "more than %d routes; use a pattern", ROUTES_MAX);
     for (size_t i = 0; i < s->route_count; i++)
         if (weft_route_check(s->routes[i], NULL) < 0)
-            return usage_error(&sub_command,
-                               "'%s' is no route; expected TYPE@PATH such as types.Pose@robot.arm, "
-                               "or a pattern such as '*@robot.**'",
-                               s->routes[i]);
+            return no_route(&sub_command, s->routes[i]);
     return EXIT_OK;
 }
 

@@ -4,13 +4,17 @@
  * *interests*; nodes find each other, intents meet interests, and bytes flow straight from
  * publisher to subscriber.
  *
- * Conventions
- *   Errors    Functions return 0 (or a count) or a negative WEFT_E… code. On failure nothing
- * changed hands and no output is written, unless the comment says otherwise. Outputs   come last
- * and are named ret_… Threads   [any] may be called from any thread, callbacks included. [loop]
- * runs on the node's loop thread. Callbacks run on the loop thread and must not block. Strings
- * passed in are copied; strings handed out live as long as the object they belong to. Options Fill
- * option structs with their *_init function, then change what you need.
+ * Errors: functions return 0 (or a count) or a negative WEFT_E… code. On failure nothing changed
+ * hands and no output is written, unless the comment says otherwise.
+ *
+ * Outputs come last and are named ret_….
+ *
+ * Threads: [any] may be called from any thread, callbacks included. [loop] runs on the node's loop
+ * thread. Callbacks run on the loop thread and must not block.
+ *
+ * Strings passed in are copied; strings handed out live as long as the object they belong to.
+ *
+ * Options: fill option structs with their *_init function, then change what you need.
  */
 #ifndef WEFT_WEFT_H
 #define WEFT_WEFT_H
@@ -207,7 +211,8 @@ typedef struct weft_options {
     bool allow_base;     /* with a network name, take base (dndm) peers all the same */
     uint32_t max_frame;  /* bytes; default 4 MiB, at most 64 MiB */
     uint32_t max_peers;  /* links; default 1024 */
-    uint32_t max_routes; /* intents and interests known, ours and others'; default 1,000,000 */
+    uint32_t max_routes; /* intents and interests known, ours and others'; default 1,000,000; half
+                            for one link */
     size_t outbox;       /* bytes queued for one peer; default 16 MiB */
     uint32_t linger_ms;  /* how long close waits for queues to drain; default 1000 */
     /* One callback for all node events; NULL for none. [loop] */

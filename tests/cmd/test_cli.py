@@ -38,7 +38,7 @@ MISUSES = [
     (["pub", "T@a", "x", "-l", "tcp://127.0.0.1:0/a", "--path", "b"], "--path"),
     (["pub", "T@a", "x", "--peer"], "requires an argument"),
     (["sub", "-P", NOWHERE], "no route"),
-    (["sub", "T@a", "b", "-P", NOWHERE], "'b' is no route"),
+    (["sub", "T@a", "b", "-P", NOWHERE], 'route "b": at byte 1'),
     (["sub", "T@a", "-P", NOWHERE, "--format", "xml"], "text, hex, raw or json"),
     (["sub", "T@a", "-P", NOWHERE, "--count", "0"], "--count 0"),
     (["ping"], "one URL"),

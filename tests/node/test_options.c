@@ -368,8 +368,8 @@ TEST(options, a_corrupt_book_is_set_aside)
     fx_rmdir(folder);
 }
 
-/* There is no folder: the node says so at once, and when it closes, which it does all the same. This
- * fails for root too, as permissions would not. */
+/* There is no folder: the node says so at once, and when it closes, which it does all the same.
+ * This fails for root too, as permissions would not. */
 TEST(options, a_book_that_cannot_be_saved)
 {
     open_folder();

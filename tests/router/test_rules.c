@@ -1,5 +1,6 @@
 /* One test a rule of router.h. */
 #include "fixture.h"
+#include "proto/route.h"
 
 static void *const one = (void *)1, *const two = (void *)2;
 
@@ -84,6 +85,42 @@ TEST(router_rules, the_number_of_routes_is_limited)
     CHECK_EQ(router_open_interest(r, "T@b", 0, two, &s), WEFT_ELIMIT);
     CHECK_EQ(fixture_intent(r, 1, "T@c", 1), WEFT_ELIMIT);
     CHECK(fixture_publish(r, "T@a") == i); /* takes no more room */
+    router_free(r);
+}
+
+/* A link may not take the room of others, nor the program's own. */
+TEST(router_rules, routes_are_shared_out)
+{
+    struct router *r = fixture_new(80);
+    char route[ROUTE_MAX];
+    fixture_attach(r, 1, ENDPOINT_PEER, "");
+    fixture_attach(r, 2, ENDPOINT_PEER, "");
+    for (uint32_t n = 0; n < 80; n++) {
+        snprintf(route, sizeof(route), "T@a.n%u", n);
+        CHECK_EQ(fixture_intent(r, 1, route, n + 1), n < 40 ? 0 : WEFT_ELIMIT);
+    }
+    for (uint32_t n = 0; n < 40; n++) {
+        snprintf(route, sizeof(route), "T@b.n%u", n);
+        CHECK_EQ(fixture_intent(r, 2, route, n + 1), n < 30 ? 0 : WEFT_ELIMIT);
+    }
+    CHECK(fixture_publish(r, "T@mine") != NULL);
+    router_free(r);
+}
+
+/* Sixty segments a route are sixty nodes: they count. */
+TEST(router_rules, deep_routes_are_limited)
+{
+    struct router *r = fixture_new(80);
+    uint32_t taken = 0;
+    fixture_attach(r, 1, ENDPOINT_PEER, "");
+    for (uint32_t n = 0; n < 40; n++) {
+        char route[ROUTE_MAX];
+        int len = snprintf(route, sizeof(route), "T@r%u", n);
+        for (int depth = 1; depth < 60; depth++)
+            len += snprintf(route + len, sizeof(route) - (size_t)len, ".s");
+        taken += fixture_intent(r, 1, route, n + 1) == 0;
+    }
+    CHECK(taken > 8 && taken < 14);
     router_free(r);
 }
 
