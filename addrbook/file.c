@@ -53,6 +53,21 @@ static struct book_record to_record(const struct entry *e)
     };
 }
 
+struct book_record *addrbook_records(const struct addrbook *book, size_t *ret_count)
+{
+    size_t count = addrbook_count(book);
+    struct entry **sorted = entries_sorted(book);
+    struct book_record *records = mem_alloc(count * sizeof(*records));
+    if (!records)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        records[i] = to_record(sorted[i]);
+        records[i].linked = entry_linked(sorted[i]);
+    }
+    *ret_count = count;
+    return records;
+}
+
 static int put_record(struct buf *out, const struct entry *e)
 {
     size_t at = out->len;

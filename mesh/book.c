@@ -37,44 +37,15 @@ void book_dial(struct mesh *m, struct moment now)
 
 /* ---- ADDRBOOK ---- */
 
-struct telling {
-    struct book_record *records;
-    size_t count;
-};
-
-static void tell_entry(void *ctx, const struct addrbook_view *v)
-{
-    struct telling *t = ctx;
-    t->records[t->count++] = (struct book_record){
-        .peer = v->peer,
-        .max_attempts = v->policy.max_attempts,
-        .default_backoff_ns = v->policy.default_backoff_ns,
-        .max_backoff_ns = v->policy.max_backoff_ns,
-        .multiplier = v->policy.multiplier,
-        .attempts = v->attempts,
-        .failed_attempts = v->failed_attempts,
-        .last_success = v->last_success,
-        .backoff_ns = v->backoff_ns,
-        .persistent = v->policy.persistent,
-        .node_id = v->node_id,
-        .source = v->source,
-        .origin = v->origin,
-        .last_error = v->last_error,
-        .banned_until = v->banned_until,
-        .added = v->added,
-        .linked = v->linked,
-    };
-}
-
 static void tell_book(struct mesh *m, struct mesh_link *l, uint64_t nonce, struct moment now)
 {
-    struct telling t = {.records = mem_alloc(addrbook_count(m->book) * sizeof(*t.records))};
-    if (!t.records) {
+    size_t count;
+    struct book_record *records = addrbook_records(m->book, &count);
+    if (!records) {
         link_send_result(m, l, nonce, WEFT_ENOMEM, "out of memory", now);
         return;
     }
-    addrbook_each(m->book, tell_entry, &t);
-    struct control c = {.type = MSG_ADDRBOOK, .book = {.records = t.records, .count = t.count}};
+    struct control c = {.type = MSG_ADDRBOOK, .book = {.records = records, .count = count}};
     if (link_frame_size(m, &c) > l->hs.max_frame)
         link_send_result(
             m, l, nonce, WEFT_ELIMIT,
@@ -83,7 +54,7 @@ static void tell_book(struct mesh *m, struct mesh_link *l, uint64_t nonce, struc
             now);
     else
         link_send(m, l, &c, LANE_CONTROL, false, now);
-    mem_free(t.records);
+    mem_free(records);
 }
 
 void book_receive(struct mesh *m, struct mesh_link *l, const struct control *c,

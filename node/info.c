@@ -310,58 +310,24 @@ weft_addrbook *book_from_records(const struct book_record *records, size_t count
     return book;
 }
 
-struct own_book {
-    weft_addrbook *book;
-    bool failed;
-};
-
-static void add_view(void *ctx, const struct addrbook_view *v)
-{
-    struct own_book *out = ctx;
-    weft_addrbook_entry *e = &out->book->entries[out->book->count++];
-    *e = (weft_addrbook_entry){
-        .max_attempts = v->policy.max_attempts,
-        .default_backoff_ns = v->policy.default_backoff_ns,
-        .max_backoff_ns = v->policy.max_backoff_ns,
-        .multiplier = v->policy.multiplier,
-        .attempts = v->attempts,
-        .failed_attempts = v->failed_attempts,
-        .last_success = v->last_success,
-        .backoff_ns = v->backoff_ns,
-        .persistent = v->policy.persistent,
-        .linked = v->linked,
-        .origin = v->origin,
-        .banned_until = v->banned_until,
-        .added = v->added,
-    };
-    if (v->node_id)
-        memcpy(e->node_id, v->node_id, sizeof(e->node_id));
-    out->failed |= !fill_texts(e, v->peer, v->source, v->last_error);
-}
-
 static int take_book(weft_node *node, void *arg)
 {
-    struct own_book *out = arg;
-    struct addrbook *book = mesh_addrbook(node->mesh);
-    out->book = book_new(addrbook_count(book));
-    if (!out->book)
+    size_t count;
+    struct book_record *records = addrbook_records(mesh_addrbook(node->mesh), &count);
+    if (!records)
         return WEFT_ENOMEM;
-    memcpy(out->book->node_id, node->node_id, sizeof(out->book->node_id));
-    addrbook_each(book, add_view, out);
-    if (out->failed) {
-        weft_addrbook_free(out->book);
+    weft_addrbook *book = book_from_records(records, count);
+    mem_free(records);
+    if (!book)
         return WEFT_ENOMEM;
-    }
+    memcpy(book->node_id, node->node_id, sizeof(book->node_id));
+    *(weft_addrbook **)arg = book;
     return 0;
 }
 
 int weft_node_addrbook(weft_node *node, weft_addrbook **ret_book)
 {
-    struct own_book own = {0};
-    int rc = node_call(node, take_book, &own);
-    if (rc == 0)
-        *ret_book = own.book;
-    return rc;
+    return node_call(node, take_book, ret_book);
 }
 
 /* ---- Asking peers ---- */
