@@ -163,7 +163,7 @@ class Proc:
 
     def tail(self, count=40):
         lines = self.lines[-count:] + self.errors[-count:]
-        return "\n".join([f"    $ {' '.join(self.argv)}"] + [f"    {line}" for line in lines])
+        return "\n".join([f"    $ {' '.join(self.argv)}"] + [f"    {line[:200]}" for line in lines])
 
 
 class Router:

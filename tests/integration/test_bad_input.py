@@ -271,12 +271,13 @@ class AfterTheHandshake(Abuse):
         self.assertGreater(time.monotonic() - started, DEAD_SECONDS - 3)
 
     def test_one_that_stops_reading(self):
-        """Its own queue fills; everybody else goes on being served."""
+        """Its own queue fills (16 MiB); everybody else goes on being served. The rate is one that a reader on a
+        loaded machine keeps up with: a relay waits a second for room and then drops, for the slow one too."""
         conn = self.join("lab.stuck")
         conn.send(wire.message("INTEREST", route="T@lab.a.flood", register=True, hops=0))
         reader = self.weft("sub", "T@lab.a.flood", "-P", self.other.sock, "--count", "300", split=True)
-        flood = self.weft("pub", "T@lab.a.flood", "-P", self.victim.sock, "--size", "262144", "--count",
-                          "300", "--rate", "200", "--wait", "10")
+        flood = self.weft("pub", "T@lab.a.flood", "-P", self.victim.sock, "--size", "131072", "--count",
+                          "300", "--rate", "100", "--wait", "10")
         for _ in range(5):
             self.healthy()
         reader.expect_exit(0)

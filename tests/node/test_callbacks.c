@@ -498,7 +498,7 @@ static void answer_itself(weft_interest *interest, const weft_msg *msg, void *us
 /* What it sends replaces what waits for this turn, and is for the next one all the same. */
 TEST(callbacks, one_that_answers_itself_leaves_the_loop_its_turn)
 {
-    struct echo e = {0};
+    struct echo e = {.go = false};
     weft_node *node = fx_open("inproc://echo/a", NULL, NULL);
     weft_subscribe_options so;
     weft_subscribe_options_init(&so);
