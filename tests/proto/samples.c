@@ -150,7 +150,7 @@ void same_records(const struct book_record *a, const struct book_record *b, size
         CHECK(a[i].max_attempts == b[i].max_attempts && a[i].attempts == b[i].attempts);
         CHECK(a[i].default_backoff_ns == b[i].default_backoff_ns);
         CHECK(a[i].max_backoff_ns == b[i].max_backoff_ns && a[i].backoff_ns == b[i].backoff_ns);
-        CHECK(memcmp(&a[i].multiplier, &b[i].multiplier, sizeof(float)) == 0);
+        CHECK(a[i].multiplier == b[i].multiplier);
         CHECK(a[i].failed_attempts == b[i].failed_attempts && a[i].origin == b[i].origin);
         CHECK(a[i].last_success == b[i].last_success && a[i].persistent == b[i].persistent);
         CHECK(a[i].banned_until == b[i].banned_until && a[i].added == b[i].added);

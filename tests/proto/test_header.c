@@ -23,9 +23,9 @@ static bool same_header(const struct header *h, const Weft__Header *m)
            h->type == (uint32_t)m->type && h->want_result == (m->want_result != 0) &&
            h->signature_len == m->signature.len &&
            (h->signature_len == 0 ||
-            memcmp(h->signature, m->signature.data, h->signature_len) == 0) &&
+            (h->signature && memcmp(h->signature, m->signature.data, h->signature_len) == 0)) &&
            strnlen(h->route ? h->route : "", h->route_len) == strlen(m->route) &&
-           (h->route_len == 0 || memcmp(h->route, m->route, h->route_len) == 0);
+           (h->route_len == 0 || (h->route && memcmp(h->route, m->route, h->route_len) == 0));
 }
 
 /* Decode both ways; true if accepted. */
