@@ -6,10 +6,7 @@
 #include "command.h"
 
 static const struct command *const commands[] = {
-    &pub_command,
-    &sub_command,
-    &ping_command,
-    &addrbook_command,
+    &pub_command, &sub_command, &ping_command, &addrbook_command, &bench_command,
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -61,8 +58,9 @@ static int help(int argc, char **argv)
     const struct command *command = find(argv[1]);
     if (!command)
         return unknown(argv[1]);
-    fputs(command->help, stdout);
-    return EXIT_OK;
+    argv[0] = argv[1];
+    argv[1] = (char[]){"--help"};
+    return command->run(2, argv);
 }
 
 int main(int argc, char **argv)
