@@ -38,9 +38,8 @@ allow_anonymous true
 persistence false
 max_queued_messages 0
 max_queued_bytes 0
-max_packet_size 0
 set_tcp_nodelay true
-log_dest stdout
+log_dest stderr
 log_type error
 log_type warning
 log_type information
@@ -121,6 +120,7 @@ class Broker:
         _, _, template, args, ready_line, answers = KINDS[self.name]
         self.port = free_port()
         self.ready.clear()
+        self.lines.clear()
         conf = os.path.join(self.folder, "server.conf")
         with open(conf, "w", encoding="utf-8") as file:
             file.write(template.format(port=self.port, folder=self.folder))

@@ -1,0 +1,178 @@
+"""Runs the measurements, round by round, and keeps what each printed.
+
+In a round every case is measured once with every variant, in an order shuffled anew each time, so that what
+else the machine does meets all of them alike; ratios are taken inside a round. A variant that fails twice is
+not tried again, and its error is what the report shows of it."""
+
+import collections
+import json
+import os
+import signal
+import subprocess
+import time
+
+from brokers import BrokerError
+from plan import BROKER, PROGRAM, WEFT
+
+TIMEOUT = 40  # seconds for one run; the longest needs a fraction of it
+FAILURES = 2
+
+
+class RunError(Exception):
+    pass
+
+
+class Programs:
+    """Where `weft` and `bench-peers` of a build are, and how a run of them is made."""
+
+    def __init__(self, build, brokers):
+        self.build, self.brokers = build, brokers
+        self.running = None
+
+    def run(self, run):
+        """One run's JSON object. Raises RunError with a sentence for the report."""
+        out, err, code = self._finish(self._argv(run))
+        if code:
+            last = err.strip().splitlines()[-1:] or ["no message"]
+            raise RunError(f"{last[0]} (exit code {code})")
+        try:
+            result = json.loads(out)
+        except ValueError as error:
+            raise RunError(f"printed no JSON: {out.strip()[:80]!r}") from error
+        if not isinstance(result, dict):
+            raise RunError("printed no JSON object")
+        return result
+
+    def _argv(self, run):
+        if run.system == WEFT:
+            return [os.path.join(self.build, "cmd", "weft"), "bench", *run.args, "--json"]
+        argv = [os.path.join(self.build, "bench", "bench-peers"), PROGRAM[run.system], *run.args, "--json"]
+        if run.system in BROKER:
+            try:
+                argv += ["--port", str(self.brokers.port(BROKER[run.system]))]
+            except BrokerError as error:
+                raise RunError(str(error)) from error
+        return argv
+
+    def _finish(self, argv):
+        try:
+            # A group of its own: the subscribers it forks, even stopped ones, go with it.
+            self.running = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                            stderr=subprocess.PIPE, text=True, errors="replace",
+                                            start_new_session=True)
+        except OSError as error:
+            raise RunError(f"{os.path.basename(argv[0])}: {error.strerror}") from error
+        try:
+            out, err = self.running.communicate(timeout=TIMEOUT)
+            return out, err, self.running.returncode
+        except subprocess.TimeoutExpired as error:
+            raise RunError(f"not done after {TIMEOUT} s") from error
+        finally:
+            self.end()
+
+    def end(self):
+        """Nothing of the present run is left, however it ended."""
+        if self.running is None:
+            return
+        process, self.running = self.running, None
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # all gone already
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+
+
+class Results:
+    """What the rounds gave: for (table, case, variant) one object a round, None where it failed."""
+
+    def __init__(self):
+        self.rounds = 0
+        self.values = collections.defaultdict(list)
+        self.errors = collections.defaultdict(list)
+
+    def add(self, key, value=None, error=None):
+        """The value of this round; the rounds before in which there was none count as failed."""
+        self.values[key] += [None] * (self.rounds - 1 - len(self.values[key]))
+        self.values[key].append(value)
+        if error:
+            self.errors[key].append(error)
+
+    def get(self, key):
+        return self.values.get(key, [])
+
+    def as_json(self):
+        return {"rounds": self.rounds,
+                "values": [[list(key), values] for key, values in self.values.items()],
+                "errors": [[list(key), errors] for key, errors in self.errors.items()]}
+
+    @classmethod
+    def from_json(cls, data):
+        results = cls()
+        results.rounds = data["rounds"]
+        results.values.update((tuple(key), values) for key, values in data["values"])
+        results.errors.update((tuple(key), errors) for key, errors in data["errors"])
+        return results
+
+
+def short_number(value):
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= limit:
+            return f"{value / limit:.3g} {unit}"
+    return f"{value:.3g}"
+
+
+class Progress:
+    """A line for each case, with the time left as the rounds so far let expect."""
+
+    def __init__(self, cases, rounds, expected):
+        self.total, self.done = cases * rounds, 0
+        self.started, self.expected = time.monotonic(), expected
+
+    def left(self):
+        spent = time.monotonic() - self.started
+        # What the plan says counts for less the more has been measured.
+        whole = spent / self.done * self.total if self.done else self.expected
+        share = self.done / self.total
+        return max(0, (self.expected * (1 - share) + whole * share) - spent)
+
+    def say(self, number, rounds, label, parts):
+        self.done += 1
+        left = int(self.left())
+        print(f"[{number}/{rounds}, {left // 60}:{left % 60:02} left] {label}: {', '.join(parts)}", flush=True)
+
+
+def one_case(programs, results, table, case, rng):
+    """Every variant once. Returns what to say of each."""
+    parts = []
+    for variant in rng.sample(list(case.runs), len(case.runs)):
+        key = (table.name, case.label, variant)
+        if len(results.errors[key]) >= FAILURES:
+            results.add(key)
+            continue
+        metric = table.metrics[0]
+        try:
+            value = programs.run(case.runs[variant])
+            if any(not isinstance(value.get(m.key), (int, float)) for m in table.metrics):
+                raise RunError("its result lacks " + " or ".join(m.key for m in table.metrics))
+            results.add(key, value)
+            lost = value.get("lost_others", value.get("lost", 0))
+            parts.append(f"{variant} {short_number(value[metric.key])}" + (f" ({lost} lost)" if lost else ""))
+        except RunError as error:
+            results.add(key, error=str(error))
+            parts.append(f"{variant} FAILED: {error}")
+    return parts
+
+
+def measure(programs, tables, rounds, rng, expected):
+    """All rounds. `expected` is how many seconds the plan gives it."""
+    results = Results()
+    cases = [(table, case) for table in tables for case in table.cases]
+    progress = Progress(len(cases), rounds, expected)
+    for number in range(1, rounds + 1):
+        results.rounds = number
+        for table, case in rng.sample(cases, len(cases)):
+            parts = one_case(programs, results, table, case, rng)
+            progress.say(number, rounds, f"{table.name} {case.label}", parts)
+    return results
