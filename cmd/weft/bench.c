@@ -8,6 +8,9 @@
 #include "../common/suggest.h"
 
 static const struct bench_command *const benches[] = {
+    &bench_mesh,
+    &bench_routes,
+    &bench_idle,
     NULL,
 };
 #define BENCHES_MAX 16
