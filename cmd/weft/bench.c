@@ -5,13 +5,39 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../../bench/scenario.h"
 #include "../common/suggest.h"
 
+static int throughput(int argc, char **argv)
+{
+    return scenario_main(&system_weft, "throughput", argc, argv);
+}
+
+static int latency(int argc, char **argv)
+{
+    return scenario_main(&system_weft, "latency", argc, argv);
+}
+
+static int fanout(int argc, char **argv)
+{
+    return scenario_main(&system_weft, "fanout", argc, argv);
+}
+
+static int local(int argc, char **argv)
+{
+    return scenario_main(&system_weft, "local", argc, argv);
+}
+
+static const struct bench_command benches_harness[] = {
+    {"throughput", "messages a second from one process to another", throughput, NULL},
+    {"latency", "round trips between two processes, callback to callback", latency, NULL},
+    {"fanout", "messages from one process to many, or to many with one stopped", fanout, NULL},
+    {"local", "messages within one process, between threads or on the loop's", local, NULL},
+};
+
 static const struct bench_command *const benches[] = {
-    &bench_mesh,
-    &bench_routes,
-    &bench_idle,
-    NULL,
+    &benches_harness[0], &benches_harness[1], &benches_harness[2], &benches_harness[3],
+    &bench_mesh,         &bench_routes,       &bench_idle,         NULL,
 };
 #define BENCHES_MAX 16
 

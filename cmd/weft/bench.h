@@ -16,7 +16,6 @@ struct bench_command {
     const char *help; /* its options, for `weft bench NAME --help`; ends with a newline */
 };
 
-extern const struct bench_command bench_throughput, bench_latency, bench_fanout, bench_local;
 extern const struct bench_command bench_mesh, bench_routes, bench_idle;
 
 /* Print "weft bench NAME: …" to stderr and where help is found. Returns EXIT_USAGE. */
