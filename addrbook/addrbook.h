@@ -37,6 +37,9 @@ struct addrbook;
 #define ADDRBOOK_STABLE_NS (30 * NS_PER_SEC) /* a link this old resets the backoff */
 #define ADDRBOOK_POLITE_NS                                                                         \
     (1 * NS_PER_SEC) /* the larger FQN waits this long for the smaller's dial */
+#define ADDRBOOK_FORMING_NS                                                                        \
+    (500 * NS_PER_MS) /* and then as long as links come, each sooner than this after the last */
+#define ADDRBOOK_POLITE_MAX_NS (5 * NS_PER_SEC) /* but no longer than this in all */
 #define ADDRBOOK_TOMBSTONE_NS (600 * NS_PER_SEC)
 #define ADDRBOOK_DORMANT_NS                                                                        \
     (600 * NS_PER_SEC) /* a given-up peer that was once reached is tried so often */
@@ -76,9 +79,10 @@ int addrbook_add_configured(struct addrbook *book, const char *url,
 
 /* A name from a PEERS message of `source` (its FQN). `remote` is true unless the source's
  * connection comes from this host: then loopback names are refused. New: due at once if our FQN is
- * the smaller string, else after ADDRBOOK_POLITE_NS. Known and waiting in backoff: pulled forward
- * likewise, at most once in 5 s. Returns 1 if it is new, 0 if it was known. Errors: WEFT_EURL,
- * WEFT_EDENIED (unspecified address, loopback from off-host, not dialable), WEFT_ESELF,
+ * the smaller string, else after ADDRBOOK_POLITE_NS, and later while the mesh forms: as long as
+ * links come, the smaller may still be busy with others. Known and waiting in backoff: pulled
+ * forward likewise, at most once in 5 s. Returns 1 if it is new, 0 if it was known. Errors:
+ * WEFT_EURL, WEFT_EDENIED (unspecified address, loopback from off-host, not dialable), WEFT_ESELF,
  * WEFT_ELIMIT, WEFT_EFORGOTTEN (tombstone), WEFT_ENOMEM. */
 int addrbook_add_gossip(struct addrbook *book, const char *url, const char *source, bool remote,
                         struct moment now);

@@ -94,6 +94,18 @@ void release_dial(struct addrbook *book, struct entry *e)
     book->out--;
 }
 
+/* The other side's dial is still awaited, and links come one after the other: a mesh forms, and it
+ * may have many to dial. */
+static bool wait_politely(struct addrbook *book, struct entry *e, uint64_t now)
+{
+    uint64_t until = e->polite_until, formed = after(book->linked_at, ADDRBOOK_FORMING_NS);
+    if (!book->linked_at || until <= now || formed <= now)
+        return false;
+    schedule_at(book, e, min_u64(formed, until));
+    e->polite_until = until;
+    return true;
+}
+
 /* A due entry that is not to be dialled now waits on. A ban ends by the wall clock, which may step:
  * look again before it ends. */
 static bool postpone(struct addrbook *book, struct entry *e, struct moment now)
@@ -109,7 +121,7 @@ static bool postpone(struct addrbook *book, struct entry *e, struct moment now)
         schedule_at(book, e, after(now.mono_ns, pause));
         return true;
     }
-    return false;
+    return wait_politely(book, e, now.mono_ns);
 }
 
 bool addrbook_next_dial(struct addrbook *book, struct moment now, struct addrbook_dial *ret_dial)
@@ -249,6 +261,7 @@ int addrbook_linked(struct addrbook *book, uint32_t id, const char *url, const u
     if (agreed)
         reach(book, node, agreed, now);
     mark_linked(book, node);
+    book->linked_at = now.mono_ns;
     names_trim(book, node, dialled, agreed, now);
     return rc;
 }

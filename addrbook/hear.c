@@ -55,20 +55,30 @@ int addrbook_add_configured(struct addrbook *book, const char *text,
 
 /* ---- Gossip ---- */
 
-static uint64_t polite_time(const struct addrbook *book, const char *fqn, uint64_t now)
+/* Is it ours to dial at once, and not the other side's? */
+static bool dials_first(const struct addrbook *book, const struct entry *e)
 {
-    bool first = book->dials_all || strcmp(book->self.text, fqn) < 0;
-    return first ? now : after(now, ADDRBOOK_POLITE_NS);
+    return book->dials_all || strcmp(book->self.text, e->peer) < 0;
+}
+
+static uint64_t heard_due(const struct addrbook *book, const struct entry *e, uint64_t now)
+{
+    return dials_first(book, e) ? now : after(now, ADDRBOOK_POLITE_NS);
+}
+
+static void schedule_heard(struct addrbook *book, struct entry *e, uint64_t now)
+{
+    schedule_at(book, e, heard_due(book, e, now));
+    e->polite_until = dials_first(book, e) ? 0 : after(now, ADDRBOOK_POLITE_MAX_NS);
 }
 
 static void pull_forward(struct addrbook *book, struct entry *e, struct moment now)
 {
-    uint64_t when = polite_time(book, e->peer, now.mono_ns);
-    if (e->slot == UNSCHEDULED || e->next_dial <= when || now.mono_ns < e->pull_after ||
-        entry_banned(e, now.wall_ns))
+    if (e->slot == UNSCHEDULED || e->next_dial <= heard_due(book, e, now.mono_ns) ||
+        now.mono_ns < e->pull_after || entry_banned(e, now.wall_ns))
         return;
     e->pull_after = after(now.mono_ns, PULL_NS);
-    schedule_at(book, e, when);
+    schedule_heard(book, e, now.mono_ns);
 }
 
 static bool has_path(const char *text)
@@ -117,7 +127,7 @@ int addrbook_add_gossip(struct addrbook *book, const char *text, const char *sou
     rc = entry_new(book, url.text, identity, WEFT_ORIGIN_GOSSIP, source, now, &e);
     if (rc < 0)
         return rc;
-    schedule_at(book, e, polite_time(book, url.text, now.mono_ns));
+    schedule_heard(book, e, now.mono_ns);
     return 1;
 }
 

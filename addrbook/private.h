@@ -52,7 +52,8 @@ struct entry {
     uint32_t id;      /* never 0 */
     size_t slot;      /* in book->schedule; UNSCHEDULED while linked or dialing */
     uint64_t next_dial,
-        pull_after; /* monotonic; gossip pulls next_dial forward from pull_after on */
+        pull_after;        /* monotonic; gossip pulls next_dial forward from pull_after on */
+    uint64_t polite_until; /* next_dial waits for the other side's dial; 0: for nobody's */
     struct addrbook_policy policy; /* no field is 0 but `persistent` */
     uint32_t attempts, failures;   /* failures: consecutive, of dials; 0 once linked */
     uint64_t backoff_ns;           /* the limit the last pause was drawn below; 0: none yet */
@@ -81,8 +82,9 @@ struct addrbook {
     struct entry **scratch;  /* for sorting; both have room for `cap` entries, and cap >= count */
     size_t cap, scheduled;
     uint32_t last_id;
-    uint32_t out;      /* entries that are dialing, at most ADDRBOOK_DIALS_MAX */
-    uint32_t unproven; /* counted entries, at most ADDRBOOK_GOSSIP_TOTAL */
+    uint32_t out;       /* entries that are dialing, at most ADDRBOOK_DIALS_MAX */
+    uint32_t unproven;  /* counted entries, at most ADDRBOOK_GOSSIP_TOTAL */
+    uint64_t linked_at; /* when the latest link was made; monotonic, 0: none was */
     struct marks own, tombstones;
 };
 
@@ -158,7 +160,7 @@ void marks_drop(struct marks *marks, const char *identity);
 
 /* ---- schedule.c ---- */
 
-/* Set or move when `e` is due. Never fails: entry_new made the room. */
+/* Set or move when `e` is due, for nobody's sake. Never fails: entry_new made the room. */
 void schedule_at(struct addrbook *book, struct entry *e, uint64_t when);
 void schedule_drop(struct addrbook *book, struct entry *e); /* harmless if it is not scheduled */
 struct entry *schedule_first(const struct addrbook *book);  /* or NULL */

@@ -46,6 +46,7 @@ void schedule_at(struct addrbook *book, struct entry *e, uint64_t when)
     if (e->slot == UNSCHEDULED)
         place(book, book->scheduled++, e);
     e->next_dial = when;
+    e->polite_until = 0;
     sift_up(book, e);
     sift_down(book, e);
 }

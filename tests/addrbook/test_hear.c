@@ -105,6 +105,30 @@ TEST(hear, one_of_two_dials)
     CHECK_EQ(dials, 1);
 }
 
+/* While links come the larger waits on, but not for ever; once none came for a while it dials. */
+TEST(hear, larger_waits_while_the_mesh_forms)
+{
+    struct fixture f;
+    struct addrbook_dial dial;
+    fixture_open(&f, 1, SELF, false);
+    CHECK_EQ(gossip(&f, "tcp://10.0.0.40:7400"), 1);
+    uint64_t heard = f.now.mono_ns;
+    for (unsigned n = 0; f.now.mono_ns < heard + ADDRBOOK_POLITE_MAX_NS; n++) {
+        char url[64];
+        uint8_t id[16] = {(uint8_t)(n + 1)};
+        snprintf(url, sizeof(url), "tcp://10.0.1.%u:7400", n);
+        CHECK_EQ(addrbook_linked(f.book, 0, url, id, f.now), 0);
+        CHECK(!addrbook_next_dial(f.book, f.now, &dial));
+        pass(&f, ADDRBOOK_FORMING_NS - 1);
+    }
+    CHECK(addrbook_next_dial(f.book, f.now, &dial));
+    CHECK_STR(dial.url, "tcp://10.0.0.40:7400");
+    CHECK_EQ(gossip(&f, "tcp://10.0.0.41:7400"), 1);
+    pass(&f, ADDRBOOK_POLITE_NS);
+    CHECK(addrbook_next_dial(f.book, f.now, &dial));
+    fixture_close(&f);
+}
+
 TEST(hear, who_is_never_dialled_dials_all)
 {
     struct fixture f;

@@ -16,6 +16,7 @@ struct peer {
     bool up;    /* the standing link was reached by this name */
     uint32_t id, failures;
     uint64_t ban, tomb, success, pull_after;
+    uint64_t polite_due, polite_until; /* gossip left it to the other side until polite_due */
 };
 
 struct model {
@@ -26,6 +27,7 @@ struct model {
     struct peer peers[PEERS];
     bool linked[PEERS / 2];
     unsigned out;
+    uint64_t linked_at; /* the latest link was made; 0: none */
 };
 
 #define EXPECT(m, cond)                                                                            \
@@ -107,6 +109,10 @@ static void gossip(struct model *m, int i)
     else if (rc == 0)
         p->pull_after = m->f.now.mono_ns + 5 * NS_PER_SEC;
     EXPECT(m, view_of(&m->f, p->url).next_dial == due);
+    if (due != before && strcmp(SELF, p->url) > 0) {
+        p->polite_due = due;
+        p->polite_until = m->f.now.mono_ns + ADDRBOOK_POLITE_MAX_NS;
+    }
 }
 
 static void bury(struct model *m, int i)
@@ -184,6 +190,8 @@ static void link_up(struct model *m, int i, int dialled)
     node_id_of(i, id);
     uint32_t entry = dialled < 0 ? 0 : m->peers[dialled].id;
     EXPECT(m, addrbook_linked(m->f.book, entry, m->peers[i].url, id, m->f.now) == 0);
+    if (entry || !m->peers[i].own)
+        m->linked_at = m->f.now.mono_ns;
     if (dialled >= 0) {
         m->peers[dialled].out = false;
         m->out--;
@@ -251,6 +259,38 @@ static void check_may_dial(const struct model *m, int i, uint64_t due)
     EXPECT(m, due <= m->f.now.mono_ns);
 }
 
+/* Links come, and it was left to the other side: it waits on, if it is still due for that reason.
+ */
+static bool polite(const struct model *m, int i, uint64_t due)
+{
+    const struct peer *p = &m->peers[i];
+    uint64_t now = m->f.now.mono_ns;
+    return due == p->polite_due && p->polite_until > now && m->linked_at &&
+           m->linked_at + ADDRBOOK_FORMING_NS > now;
+}
+
+static bool busy(const struct model *m, int i)
+{
+    return m->peers[i].named && m->peers[i ^ 1].named && m->peers[i ^ 1].out;
+}
+
+/* Those that were passed over for politeness: until when? */
+static void check_polite(struct model *m, const uint64_t due_of[PEERS])
+{
+    uint64_t formed = m->linked_at + ADDRBOOK_FORMING_NS;
+    for (int i = 0; i < PEERS; i++) {
+        struct peer *p = &m->peers[i];
+        if (!p->exists || p->out || due_of[i] > m->f.now.mono_ns || !polite(m, i, due_of[i]) ||
+            banned(m, i) || busy(m, i))
+            continue;
+        uint64_t due = view_of(&m->f, p->url).next_dial;
+        if (due == due_of[i])
+            continue; /* another was due before it */
+        EXPECT(m, due == (formed < p->polite_until ? formed : p->polite_until));
+        p->polite_due = due;
+    }
+}
+
 /* The earliest time of all, and whether any entry that may be dialled is due. */
 static uint64_t earliest(const struct model *m, uint64_t due_of[PEERS], bool *ret_ready)
 {
@@ -262,8 +302,7 @@ static uint64_t earliest(const struct model *m, uint64_t due_of[PEERS], bool *re
         uint64_t due = view_of(&m->f, m->peers[i].url).next_dial;
         due_of[i] = due;
         first = due < first ? due : first;
-        bool busy = m->peers[i].named && m->peers[i ^ 1].named && m->peers[i ^ 1].out;
-        if (due <= m->f.now.mono_ns && !banned(m, i) && !busy)
+        if (due <= m->f.now.mono_ns && !banned(m, i) && !busy(m, i) && !polite(m, i, due))
             *ret_ready = true;
     }
     return first;
@@ -278,6 +317,7 @@ static void next(struct model *m)
     struct addrbook_dial dial;
     bool got = addrbook_next_dial(m->f.book, m->f.now, &dial);
     EXPECT(m, got == (ready && m->out < ADDRBOOK_DIALS_MAX));
+    check_polite(m, due_of);
     if (!got)
         return;
     int i = peer_of(m, dial.url);
