@@ -33,8 +33,8 @@ class Programs:
         """One run's JSON object. Raises RunError with a sentence for the report."""
         out, err, code = self._finish(self._argv(run))
         if code:
-            last = err.strip().splitlines()[-1:] or ["no message"]
-            raise RunError(f"{last[0]} (exit code {code})")
+            first = (err.strip().splitlines() or ["no message"])[0]
+            raise RunError(f"{first} ({f'exit code {code}' if code > 0 else signal.Signals(-code).name})")
         try:
             result = json.loads(out)
         except ValueError as error:

@@ -32,7 +32,7 @@ from plan import tables as all_tables  # noqa: E402
 HERE = os.path.dirname(os.path.abspath(__file__))
 README = os.path.join(os.path.dirname(HERE), "README.md")
 ROUNDS, QUICK_ROUNDS = 5, 2
-START = 0.4  # seconds, what a run takes besides the time it was told to send
+START = 0.2  # seconds, what a run takes besides the time it was told to send
 
 
 def parse():
