@@ -130,7 +130,7 @@ def local(seconds):
     cases = [Case(label, everyone(["local", "--size", str(size), "--mode", "recv", "--seconds", seconds],
                                   ["libzmq", "NNG"])) for size, label in (SIZES[0], SIZES[2])]
     return Table(
-        "local", "From one thread to another in one process",
+        "local", "From thread to thread in one process",
         "One thread sends, another receives. weft: weft_send and weft_recv in one node; libzmq and NNG: their "
         "inproc transport.",
         cases, [Metric("msgs_per_s", "messages a second", "rate")],

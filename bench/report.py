@@ -4,6 +4,7 @@ import os
 import re
 
 from figures import error_of, figures, first_value, judge, lost_share, ratio, spread
+from measure import FAILURES
 from plan import PEERS, WEFT
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
@@ -90,7 +91,7 @@ def variant_row(results, table, case, metric, variant):
     found = spread(figures(results, table, case, variant, metric.key))
     goal = next((g for g in table.goals if g.case == case.label and g.metric == metric.key and
                  (g.versus == variant or g.versus is None and variant == table.subject)), None)
-    row = [case.label, metric.label, variant]
+    row = [case.label, metric.label, f"**{variant}**" if variant == table.subject else variant]
     if found is None:
         error = error_of(results, table, case, variant) or "not measured"
         row += [f"failed: {error}", "", "", "", ""]
@@ -105,10 +106,15 @@ def variant_row(results, table, case, metric, variant):
 
 
 def table_rows(results, table):
+    """What is the same in all rows is not repeated in each."""
     head = ["case", "measured", "system", "median", "min", "max", "lost", f"{table.subject} ÷ it (min to max)",
             "goal", "reached"]
-    return [head] + [variant_row(results, table, case, metric, variant)
-                     for case in table.cases for metric in table.metrics for variant in case.runs]
+    rows = [variant_row(results, table, case, metric, variant)
+            for case in table.cases for metric in table.metrics for variant in case.runs]
+    if len(table.metrics) == 1:
+        head[3] = f"{table.metrics[0].label}: median"
+    same = {0} & {len(table.cases) - 1} | {1} & {len(table.metrics)}
+    return [[cell for i, cell in enumerate(row) if i not in same] for row in [head] + rows]
 
 
 def table_part(results, table, charts):
@@ -153,9 +159,16 @@ def settings_text(settings):
 
 
 def errors_part(results):
-    lines = [f"- {table}, {case}, {variant}: {', '.join(dict.fromkeys(errors))} ({len(errors)} of {results.rounds} rounds)"
-             for (table, case, variant), errors in sorted(results.errors.items()) if errors]
-    return "## What failed\n\n" + "\n".join(lines) + "\n" if lines else ""
+    """By system and message, for one cause mostly shows in many places."""
+    places = {}
+    for (table, case, variant), errors in sorted(results.errors.items()):
+        for error in dict.fromkeys(errors):
+            places.setdefault((variant, error), []).append(f"{table} {case} ({errors.count(error)})")
+    lines = [f"- {variant}: {error}, in {', '.join(where)}" for (variant, error), where in places.items()]
+    if not lines:
+        return ""
+    return (f"## What failed\n\nIn brackets the number of runs; after {FAILURES} a system is not tried again.\n\n"
+            + "\n".join(lines) + "\n")
 
 
 # ---- The documents ----------------------------------------------------------------------------
@@ -178,37 +191,44 @@ def results_text(results, tables, meta, notes, charts):
     return "\n".join(part for part in parts if part)
 
 
-def readme_row(results, table, case, metric, peers):
+def as_fast(results, table, case, metric, peer):
+    """How many times as fast as a peer weft is, in bold where it is the slower one."""
+    found = ratio(results, table, case, peer, metric.key)
+    if found is None:
+        return "failed" if error_of(results, table, case, peer) else ""
+    times = found.median if table.more else 1 / found.median
+    text = f"{digits(times)} ×" if times >= 1 else f"**{digits(times)} ×**"
+    lost = lost_share(results, table, case, peer)
+    return text + (f" ({percent(lost)} lost)" if lost else "")
+
+
+def readme_row(results, table, case, metric):
     ours = spread(figures(results, table, case, table.subject, metric.key))
-    row = [f"{table.title.split(',')[0]}, {case.label}" + (f", {metric.label}" if len(table.metrics) > 1 else ""),
-           number(ours.median, metric.unit) if ours else "–"]
-    for peer in peers:
-        found = ratio(results, table, case, peer, metric.key)
-        if found is None:
-            row.append("failed" if error_of(results, table, case, peer) else "")
-            continue
-        text = f"{digits(found.median)} ×"
-        slower = found.median < 1 if table.more else found.median > 1
-        lost = lost_share(results, table, case, peer)
-        row.append((f"**{text}**" if slower else text) + (f" ({percent(lost)} lost)" if lost else ""))
-    return row
+    label = table.title.split(",")[0]
+    label += f", {case.label}" if case.label not in label else ""
+    label += f", {metric.label}" if len(table.metrics) > 1 else ""
+    per_second = "/s" if metric.unit in ("rate", "bytes_rate") else ""
+    return [label, number(ours.median, metric.unit) + per_second if ours else "failed"] + \
+        [as_fast(results, table, case, metric, peer) for peer in PEERS]
 
 
 def readme_text(results, tables, meta):
-    peers = PEERS
-    rows = [["", "weft"] + [f"÷ {peer}" for peer in peers]]
+    rows = [["", "weft"] + [f"{peer}" for peer in PEERS]]
     for table in tables:
-        if table.name in ("throughput", "large", "latency", "fanout", "local"):
-            rows += [readme_row(results, table, case, metric, peers)
+        if any(peer in case.runs for case in table.cases for peer in PEERS) and table.name != "fate":
+            rows += [readme_row(results, table, case, metric)
                      for case in table.cases for metric in table.metrics if metric.chart]
+    verdicts = [judge(results, table, goal) for table in tables for goal in table.goals]
     machine = meta["machine"]
-    return (f"![{tables[0].title}](bench/charts/{tables[0].name}.svg)\n\n{markdown(rows)}\n\n"
-            "weft's figure, and what it is when divided by each other system's in the same round (the median of "
-            f"{results.rounds}; messages a second, bytes a second at 1 MiB, and time for the round trip). **Bold: weft "
-            f"is the slower one.** {machine['cores']} cores of {machine['processor']}, loopback. The servers (NATS, Redis, "
-            "Mosquitto) do more than pass messages on, and all their traffic goes through one more process. "
-            "Every figure with its spread, the settings, and the goals not reached: "
-            "[bench/RESULTS.md](bench/RESULTS.md); `./dev bench` measures it anew.\n")
+    return (f"![{tables[0].title}](bench/charts/{tables[0].name}.svg)\n\n"
+            "weft's own figure, and how many times as fast as each of the others it was in the same round "
+            f"(median of {results.rounds}); in **bold** where it is the slower one:\n\n{markdown(rows)}\n\n"
+            f"{machine['cores']} cores of {machine['processor']}, loopback. Bare TCP is no system to compare with but the "
+            "limit: a length, the payload, large buffers. NATS, Redis and Mosquitto are servers; what goes through them "
+            "passes one more process, which here has to share the cores. "
+            f"{sum(v.reached for v in verdicts)} of the {len(verdicts)} goals weft has set itself are reached: "
+            "[bench/RESULTS.md](bench/RESULTS.md) has them all, with every figure's spread, what was lost, and how each "
+            "system was set up.\n")
 
 
 def between_markers(text, part):
