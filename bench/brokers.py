@@ -6,6 +6,7 @@ the benchmark ends, in whatever way; the kernel ends it if the benchmark is kill
 package, or if it does not start, start() raises BrokerError with what to tell the reader."""
 
 import collections
+import getpass
 import os
 import shutil
 import socket
@@ -35,6 +36,7 @@ client-output-buffer-limit pubsub 0 0 0
 MOSQUITTO = """\
 listener {port} 127.0.0.1
 allow_anonymous true
+user {user}
 persistence false
 max_queued_messages 0
 max_queued_bytes 0
@@ -121,9 +123,10 @@ class Broker:
         self.port = free_port()
         self.ready.clear()
         self.lines.clear()
+        user = getpass.getuser()  # a server that changes to another is out of setpriv's reach
         conf = os.path.join(self.folder, "server.conf")
         with open(conf, "w", encoding="utf-8") as file:
-            file.write(template.format(port=self.port, folder=self.folder))
+            file.write(template.format(port=self.port, folder=self.folder, user=user))
         # setpriv has the kernel end the server when we die without a chance to do it. A session of its own
         # keeps the terminal's Ctrl-C from it: it goes when we say so, after those that use it.
         self.process = subprocess.Popen(

@@ -71,7 +71,6 @@ def measure_all(options, tables):
     print(f"{rounds} rounds, order from seed {seed}", flush=True)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="weft-bench-") as folder:
-        os.chmod(folder, 0o755)  # mosquitto runs as a user of its own
         brokers = Brokers(folder)
         programs = Programs(options.build, brokers)
         try:
@@ -136,12 +135,12 @@ def main():
     return conclude(results, tables, folder)
 
 
-def ended(number, frame):
+def ended(_number, _frame):
     raise KeyboardInterrupt
 
 
-signal.signal(signal.SIGTERM, ended)
-signal.signal(signal.SIGHUP, ended)
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, ended)
 try:
     sys.exit(main())
 except KeyboardInterrupt:
