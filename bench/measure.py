@@ -56,10 +56,11 @@ class Programs:
 
     def _finish(self, argv):
         try:
-            # A group of its own: the subscribers it forks, even stopped ones, go with it.
-            self.running = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                            stderr=subprocess.PIPE, text=True, errors="replace",
-                                            start_new_session=True)
+            # A group of its own: the subscribers it forks, even stopped ones, go with it. setpriv has the
+            # kernel end it when we die without a chance to do so.
+            self.running = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True)
         except OSError as error:
             raise RunError(f"{os.path.basename(argv[0])}: {error.strerror}") from error
         try:
