@@ -302,6 +302,9 @@ static int run_in(struct command_line *c, struct result *result)
         return bench_error("%s: %s", folder, strerror(errno));
     c->setup.folder = folder;
     int rc = c->scenario->run(c->system, &c->setup, result);
+    char path[sizeof(folder) + 16];
+    snprintf(path, sizeof(path), "%s/socket", folder);
+    unlink(path); /* most have done so themselves */
     if (rmdir(folder) < 0)
         bench_error("%s: %s", folder, strerror(errno));
     return rc;

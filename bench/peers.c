@@ -6,8 +6,7 @@
 #include "scenario.h"
 
 static const struct bench_system *const systems[] = {
-    &system_tcp,
-    &system_zmq,
+    &system_tcp, &system_zmq, &system_nng, &system_nats, &system_redis, &system_mosquitto,
 };
 #define SYSTEMS (sizeof(systems) / sizeof(systems[0]))
 
