@@ -33,7 +33,9 @@ void intent_advert(const struct endpoint *to, const struct intent *intent, struc
         .hops = local ? 0 : intent->pub.hops + 1,
         .schema = intent->pub.schema,
         .route = route,
-        .origin = to->base ? NULL : intent->shown, /* one route, one registration */
+        .origin = to->base || local
+                      ? NULL
+                      : intent_of_link(intent)->shown, /* one route, one registration */
     };
 }
 
@@ -57,7 +59,7 @@ void advertise_intent(struct router *router, struct intent *intent, enum change 
 /* Does it count for others? One that came over 8 hops ends here. */
 static bool is_counted(const struct router_interest *i)
 {
-    return i->from->local || i->hops < ROUTER_HOPS_MAX;
+    return i->from->local || i->link.lease.hops < ROUTER_HOPS_MAX;
 }
 
 uint32_t interests_visible(const struct router *router, const struct endpoint *to,
@@ -92,10 +94,11 @@ static uint32_t interest_hops(const struct endpoint *to, const struct entry *ent
 {
     if (entry->local)
         return 0;
-    list_each (it, &entry->interests) {
-        const struct router_interest *i = list_entry(it, struct router_interest, in_entry);
+    chain_each(it, entry->interests)
+    {
+        const struct router_interest *i = container_of(it, struct router_interest, in_entry);
         if (is_counted(i) && endpoint_hears(to, i->from))
-            return i->hops + 1u;
+            return i->link.lease.hops + 1u;
     }
     return 0;
 }
@@ -246,7 +249,7 @@ static bool each_reply_advert(const struct router *router, const struct endpoint
     struct router_advert advert;
     list_each (it, &to->interests) {
         const struct router_interest *i = list_entry(it, struct router_interest, in_endpoint);
-        if (!to->base || !i->told)
+        if (!to->base || !i->link.lease.replied)
             continue;
         intent_advert(to, reply_intent(i), i->route, &advert);
         if (!fn(ctx, &advert))

@@ -139,8 +139,9 @@ void ask_update_covered(struct router *router, struct endpoint *to, const struct
 
 struct intent *reply_intent(const struct router_interest *interest)
 {
-    list_each (it, &interest->entry->intents) {
-        struct intent *i = list_entry(it, struct intent, in_entry);
+    chain_each(it, interest->entry->intents)
+    {
+        struct intent *i = container_of(it, struct intent, in_entry);
         if (!i->from->near && interest->from->class != ENDPOINT_LEAF)
             break; /* no near one is left */
         if (intent_is_relayed(interest->from, i))
@@ -157,19 +158,19 @@ static void withdraw(struct router *router, struct router_interest *interest)
         .intent = true,
         .route = interest->route,
     };
-    interest->told = false;
+    interest->link.lease.replied = false;
     queue_advert(router, interest->from, &advert, ADVERT_REMOVE);
 }
 
 void reply_update(struct router *router, struct router_interest *interest)
 {
     const struct intent *i = reply_intent(interest);
-    if (i && !interest->told) {
+    if (i && !interest->link.lease.replied) {
         struct router_advert advert;
         intent_advert(interest->from, i, interest->route, &advert);
-        interest->told = true;
+        interest->link.lease.replied = true;
         queue_advert(router, interest->from, &advert, ADVERT_ADD);
-    } else if (!i && interest->told) {
+    } else if (!i && interest->link.lease.replied) {
         withdraw(router, interest);
     }
 }
@@ -189,6 +190,6 @@ void reply_update_all(struct router *router, const struct entry *entry)
 /* Its own publisher of the route would fail as long as ours is registered there. */
 void reply_withdraw(struct router *router, struct router_interest *interest)
 {
-    if (interest->told)
+    if (interest->link.lease.replied)
         withdraw(router, interest);
 }

@@ -101,12 +101,12 @@ void router_resync_end(struct router *router, uint32_t endpoint)
     e->resyncing = false;
     list_each_safe (it, &e->interests) {
         struct router_interest *i = list_entry(it, struct router_interest, in_endpoint);
-        if (!is_fresh(&i->lease, e))
+        if (!is_fresh(&i->link.lease, e))
             interest_forget(router, i);
     }
     list_each_safe (jt, &e->intents) {
         struct intent *i = list_entry(jt, struct intent, in_endpoint);
-        if (!is_fresh(&i->lease, e))
+        if (!is_fresh(&intent_of_link(i)->lease, e))
             intent_forget(router, i);
     }
 }
@@ -135,7 +135,7 @@ uint64_t router_expire(struct router *router, uint32_t endpoint, uint64_t mono_n
         return NEVER;
     list_each_safe (it, &e->interests) {
         struct router_interest *i = list_entry(it, struct router_interest, in_endpoint);
-        uint64_t due = lease_due(&i->lease, e);
+        uint64_t due = lease_due(&i->link.lease, e);
         if (due <= mono_ns)
             interest_forget(router, i);
         else
@@ -143,7 +143,7 @@ uint64_t router_expire(struct router *router, uint32_t endpoint, uint64_t mono_n
     }
     list_each_safe (jt, &e->intents) {
         struct intent *i = list_entry(jt, struct intent, in_endpoint);
-        uint64_t due = lease_due(&i->lease, e);
+        uint64_t due = lease_due(&intent_of_link(i)->lease, e);
         if (due <= mono_ns)
             intent_forget(router, i);
         else

@@ -17,14 +17,15 @@ static void tell_intent(const struct router *router, struct intent *i, info_fn *
     fn(ctx, &info);
 }
 
-static void tell_interest(const struct router_interest *i, info_fn *fn, void *ctx)
+static void tell_interest(struct router_interest *i, info_fn *fn, void *ctx)
 {
+    bool ours = i->from->local;
     struct router_info info = {
         .route = i->route->text,
         .endpoint = i->from->id,
-        .hops = i->hops,
-        .matches = i->matches,
-        .user = i->user,
+        .hops = ours ? 0 : i->link.lease.hops,
+        .matches = *interest_matches(i),
+        .user = ours ? i->ours.user : NULL,
     };
     fn(ctx, &info);
 }

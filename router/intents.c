@@ -28,25 +28,37 @@ static uint32_t key_hash(const struct entry *entry, const char *name)
     return table_fold(hash64(HASH64_SEED ^ id * UINT64_C(0x9e3779b97f4a7c15), name, strlen(name)));
 }
 
+/* Ours comes first, and there is one a route. */
+static struct intent *find_ours(const struct entry *entry)
+{
+    struct intent *i =
+        entry->intents ? container_of(entry->intents, struct intent, in_entry) : NULL;
+    return i && intent_is_ours(i) ? i : NULL;
+}
+
 /* The record of exactly this publisher; origin "" where the endpoint itself is meant. */
 static struct intent *find_exact(const struct router *router, const struct endpoint *from,
                                  const struct entry *entry, const char *origin)
 {
+    if (from->local)
+        return find_ours(entry);
     uint32_t hash = key_hash(entry, publisher_name(from, origin));
     for (struct table_node *n = table_first(&router->intents, hash); n; n = table_next(n)) {
-        struct intent *i = container_of(n, struct intent, by_key);
+        struct intent *i = &container_of(n, struct link_intent, by_key)->base;
         if (i->entry == entry && i->from == from && strcmp(str_text(i->pub.origin), origin) == 0)
             return i;
     }
     return NULL;
 }
 
-/* Is there a publisher of this name on the route, wherever? */
+/* Is there a publisher of this name on the route, wherever? We are the one without a name. */
 static bool name_is_taken(const struct router *router, const struct entry *entry, const char *name)
 {
+    if (*name == '\0' && find_ours(entry))
+        return true;
     uint32_t hash = key_hash(entry, name);
     for (struct table_node *n = table_first(&router->intents, hash); n; n = table_next(n)) {
-        struct intent *i = container_of(n, struct intent, by_key);
+        struct intent *i = &container_of(n, struct link_intent, by_key)->base;
         if (i->entry == entry &&
             strcmp(publisher_name(i->from, str_text(i->pub.origin)), name) == 0)
             return true;
@@ -68,7 +80,7 @@ static struct intent *find_alias(const struct router *router, const struct endpo
 {
     struct table_node *n = table_first(&router->aliases, alias_hash(from, alias));
     for (; n; n = table_next(n)) {
-        struct intent *i = container_of(n, struct intent, by_alias);
+        struct intent *i = &container_of(n, struct link_intent, by_alias)->base;
         if (i->from == from && i->pub.link_alias == alias)
             return i;
     }
@@ -98,8 +110,9 @@ struct router_intent *router_find_intent_by_route(const struct router *router, u
         struct intent *i = find_exact(router, from, entry, "");
         return i ? &i->pub : NULL;
     }
-    list_each (it, &entry->intents) {
-        struct intent *i = list_entry(it, struct intent, in_entry);
+    chain_each(it, entry->intents)
+    {
+        struct intent *i = container_of(it, struct intent, in_entry);
         if (i->from == from)
             return &i->pub;
     }
@@ -110,10 +123,10 @@ struct router_intent *router_find_intent_by_route(const struct router *router, u
 
 void intent_free(struct intent *intent)
 {
-    list_remove(&intent->pub.priv_changed);
     str_unref(intent->pub.route);
     str_unref(intent->pub.origin);
-    str_unref(intent->shown);
+    if (!intent_is_ours(intent))
+        str_unref(intent_of_link(intent)->shown);
     mem_free(intent);
 }
 
@@ -121,18 +134,19 @@ void intent_free(struct intent *intent)
 static bool show_origin(const struct router *router, struct intent *i, const struct endpoint *from,
                         const struct entry *entry)
 {
-    const char *name = publisher_name(from, str_text(i->pub.origin));
     if (from->local)
         return true;
+    const char *name = publisher_name(from, str_text(i->pub.origin));
+    struct str **shown = &intent_of_link(i)->shown;
     if (!name_is_taken(router, entry, name)) {
-        i->shown = str_ref(i->pub.origin ? i->pub.origin : from->name);
+        *shown = str_ref(i->pub.origin ? i->pub.origin : from->name);
         return true;
     }
     char text[ORIGIN_MAX + 32];
     char mark = strchr(name, '?') ? '&' : '?';
     int n = snprintf(text, sizeof(text), "%.*s%clink=%u", (int)ORIGIN_MAX, name, mark, from->id);
-    i->shown = str_new(text, (size_t)n);
-    return i->shown != NULL;
+    *shown = str_new(text, (size_t)n);
+    return *shown != NULL;
 }
 
 /* Publishers with many routes declare them in a row: their records share one string. */
@@ -150,17 +164,16 @@ static int intent_new(struct router *router, struct endpoint *from, struct entry
 {
     if (router->last_alias == UINT32_MAX)
         return WEFT_ELIMIT;
-    struct intent *i = mem_zalloc(sizeof(*i));
+    struct intent *i = mem_zalloc(from->local ? sizeof(struct intent) : sizeof(struct link_intent));
     if (!i)
         return WEFT_ENOMEM;
-    list_init(&i->pub.priv_changed);
+    i->pub.endpoint = from->id;
     i->pub.route = str_share(entry->route, route->text, route->len);
     i->pub.origin = *origin ? share_origin(from, origin) : NULL;
     if (!i->pub.route || (*origin && !i->pub.origin) || !show_origin(router, i, from, entry)) {
         intent_free(i);
         return WEFT_ENOMEM;
     }
-    i->pub.endpoint = from->id;
     i->from = from;
     i->entry = entry;
     *ret_intent = i;
@@ -174,20 +187,42 @@ static void count_intent(struct router *router, const struct endpoint *from, uin
     router->generation++;
 }
 
+static void enter_tables(struct router *router, struct intent *i)
+{
+    struct link_intent *l = intent_of_link(i);
+    const char *name = publisher_name(i->from, str_text(i->pub.origin));
+    table_put(&router->intents, &l->by_key, key_hash(i->entry, name));
+    if (i->pub.link_alias)
+        table_put(&router->aliases, &l->by_alias, alias_hash(i->from, i->pub.link_alias));
+}
+
+static void leave_tables(struct router *router, struct intent *i)
+{
+    struct link_intent *l = intent_of_link(i);
+    table_del(&router->intents, &l->by_key);
+    if (i->pub.link_alias)
+        table_del(&router->aliases, &l->by_alias);
+}
+
+static void enter_entry(struct intent *i)
+{
+    struct chain **head = &i->entry->intents;
+    if (!i->from->near) {
+        chain_push(head, &i->in_entry);
+        return;
+    }
+    struct intent *ours = find_ours(i->entry);
+    chain_insert(head, ours ? &ours->in_entry : NULL, &i->in_entry);
+    tree_count_near(i->entry, true);
+}
+
 static void intent_commit(struct router *router, struct intent *i, struct ask *ask)
 {
     struct endpoint *from = i->from;
     i->pub.alias = ++router->last_alias;
-    const char *name = publisher_name(from, str_text(i->pub.origin));
-    table_put(&router->intents, &i->by_key, key_hash(i->entry, name));
-    if (i->pub.link_alias)
-        table_put(&router->aliases, &i->by_alias, alias_hash(from, i->pub.link_alias));
-    if (from->near) {
-        list_push_front(&i->entry->intents, &i->in_entry);
-        tree_count_near(i->entry, true);
-    } else {
-        list_push(&i->entry->intents, &i->in_entry);
-    }
+    if (!from->local)
+        enter_tables(router, i);
+    enter_entry(i);
     list_push(&from->intents, &i->in_endpoint);
     count_intent(router, from, 1);
     router_mark_changed(router, &i->pub);
@@ -204,14 +239,13 @@ void intent_forget(struct router *router, struct intent *intent)
     struct endpoint *from = intent->from;
     struct entry *entry = intent->entry;
     match_intent(router, intent, false);
-    list_remove(&intent->in_entry);
+    chain_remove(&entry->intents, &intent->in_entry);
     list_remove(&intent->in_endpoint);
-    table_del(&router->intents, &intent->by_key);
-    if (intent->pub.link_alias)
-        table_del(&router->aliases, &intent->by_alias);
     count_intent(router, from, UINT32_MAX);
-    if (!from->local)
-        lease_end(&intent->lease, from, true);
+    if (!from->local) {
+        leave_tables(router, intent);
+        lease_end(&intent_of_link(intent)->lease, from, true);
+    }
     advertise_intent(router, intent, ADVERT_REMOVE);
     struct ask *ask = endpoint_is_asked(from) ? ask_find(router, from, entry) : NULL;
     if (ask && --ask->intents == 0)
@@ -222,13 +256,16 @@ void intent_forget(struct router *router, struct intent *intent)
     intent->entry = NULL;
     intent->from = NULL;
     intent->pub.dead = true;
+    list_push(&router->dead, &intent->in_endpoint);
     router_mark_changed(router, &intent->pub);
 }
 
 void router_release_intent(struct router *router, struct router_intent *intent)
 {
-    assert(intent->dead);
-    intent_free(container_of(intent, struct intent, pub));
+    struct intent *i = container_of(intent, struct intent, pub);
+    assert(intent->dead && !intent->priv_next);
+    list_remove(&i->in_endpoint);
+    intent_free(i);
 }
 
 /* ---- Local ---- */
@@ -246,9 +283,9 @@ static int intent_share(struct router *router, struct intent *i, uint64_t schema
 {
     if (schema && i->pub.schema && schema != i->pub.schema)
         return WEFT_ESCHEMA;
-    if (i->refs == UINT32_MAX)
+    if (i->pub.priv_refs == UINT16_MAX)
         return WEFT_ELIMIT;
-    i->refs++;
+    i->pub.priv_refs++;
     if (schema && !i->pub.schema) { /* what the first handle did not know */
         intent_set_schema(router, i, schema);
         advertise_intent(router, i, ADVERT_UPDATE);
@@ -285,7 +322,7 @@ int router_open_intent(struct router *router, const char *route, uint64_t schema
     }
     i->pub.schema = schema;
     i->pub.user = user;
-    i->refs = 1;
+    i->pub.priv_refs = 1;
     intent_commit(router, i, NULL);
     *ret_intent = &i->pub;
     return 0;
@@ -294,8 +331,8 @@ int router_open_intent(struct router *router, const char *route, uint64_t schema
 void router_close_intent(struct router *router, struct router_intent *intent)
 {
     struct intent *i = container_of(intent, struct intent, pub);
-    assert(!intent->dead && i->refs > 0);
-    if (--i->refs == 0)
+    assert(!intent->dead && intent->priv_refs > 0);
+    if (--intent->priv_refs == 0)
         intent_forget(router, i);
 }
 
@@ -305,11 +342,12 @@ static void set_link_alias(struct router *router, struct intent *i, uint32_t ali
 {
     if (i->pub.link_alias == alias)
         return;
+    struct link_intent *l = intent_of_link(i);
     if (i->pub.link_alias)
-        table_del(&router->aliases, &i->by_alias);
+        table_del(&router->aliases, &l->by_alias);
     i->pub.link_alias = alias;
     if (alias)
-        table_put(&router->aliases, &i->by_alias, alias_hash(i->from, alias));
+        table_put(&router->aliases, &l->by_alias, alias_hash(i->from, alias));
     router->generation++;
     router_mark_changed(router, &i->pub);
 }
@@ -319,7 +357,7 @@ static void intent_refresh(struct router *router, struct intent *i, const struct
                            uint64_t mono_ns)
 {
     struct endpoint *from = i->from;
-    lease_renew(&i->lease, from, decl, true, mono_ns);
+    lease_renew(&intent_of_link(i)->lease, from, decl, true, mono_ns);
     set_link_alias(router, i, decl->alias);
     uint32_t hops = (uint32_t)decl->hops;
     bool relayed = i->pub.hops < ROUTER_HOPS_MAX, relay = hops < ROUTER_HOPS_MAX;
@@ -328,7 +366,7 @@ static void intent_refresh(struct router *router, struct intent *i, const struct
         advertise_intent(router, i, ADVERT_REMOVE);
     if (i->pub.schema != decl->schema)
         intent_set_schema(router, i, decl->schema);
-    i->pub.hops = hops;
+    i->pub.hops = (uint8_t)hops;
     if (relayed && !relay)
         reply_update_all(router, i->entry);
     if (relay && news)
@@ -359,9 +397,9 @@ static int intent_learn(struct router *router, struct endpoint *from, const stru
             goto free_intent;
     }
     i->pub.link_alias = decl->alias;
-    i->pub.hops = (uint32_t)decl->hops;
+    i->pub.hops = (uint8_t)decl->hops;
     i->pub.schema = decl->schema;
-    lease_start(&i->lease, from, decl, true, mono_ns);
+    lease_start(&intent_of_link(i)->lease, from, decl, true, mono_ns);
     intent_commit(router, i, ask);
     return 0;
 free_intent:

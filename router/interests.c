@@ -20,11 +20,16 @@ struct router_interest *interest_find(const struct router *router, const struct 
 {
     struct table_node *n = table_first(&router->interests, pair_hash(from, entry));
     for (; n; n = table_next(n)) {
-        struct router_interest *i = container_of(n, struct router_interest, by_key);
+        struct router_interest *i = container_of(n, struct router_interest, link.by_key);
         if (i->from == from && i->entry == entry)
             return i;
     }
     return NULL;
+}
+
+uint32_t *interest_matches(struct router_interest *interest)
+{
+    return interest->from->local ? &interest->ours.matches : &interest->link.by_key.aux;
 }
 
 static struct tree *tree_of(struct router *router, enum route_kind kind)
@@ -77,16 +82,16 @@ static void interest_commit(struct router *router, struct router_interest *i)
 {
     struct endpoint *from = i->from;
     if (from->near) {
-        list_push_front(&i->entry->interests, &i->in_entry);
+        chain_insert(&i->entry->interests, NULL, &i->in_entry);
         tree_count_near(i->entry, true);
     } else {
-        list_push(&i->entry->interests, &i->in_entry);
+        chain_push(&i->entry->interests, &i->in_entry);
     }
     list_push(&from->interests, &i->in_endpoint);
     if (from->local) {
-        list_init(&i->pending);
+        list_init(&i->ours.pending);
     } else {
-        table_put(&router->interests, &i->by_key, pair_hash(from, i->entry));
+        table_put(&router->interests, &i->link.by_key, pair_hash(from, i->entry));
     }
     count_interest(router, from, 1);
     match_interest(router, i, true);
@@ -100,13 +105,13 @@ void interest_forget(struct router *router, struct router_interest *interest)
     struct endpoint *from = interest->from;
     struct entry *entry = interest->entry;
     match_interest(router, interest, false);
-    list_remove(&interest->in_entry);
+    chain_remove(&entry->interests, &interest->in_entry);
     list_remove(&interest->in_endpoint);
     if (from->local) {
-        list_remove(&interest->pending);
+        list_remove(&interest->ours.pending);
     } else {
-        table_del(&router->interests, &interest->by_key);
-        lease_end(&interest->lease, from, false);
+        table_del(&router->interests, &interest->link.by_key);
+        lease_end(&interest->link.lease, from, false);
     }
     count_interest(router, from, UINT32_MAX);
     advertise_interest(router, interest, ADVERT_REMOVE);
@@ -132,7 +137,7 @@ int router_open_interest(struct router *router, const char *route, uint64_t sche
     if (rc < 0)
         return rc;
     i->schema = schema;
-    i->user = user;
+    i->ours.user = user;
     interest_commit(router, i);
     *ret_interest = i;
     return 0;
@@ -146,7 +151,7 @@ void router_close_interest(struct router *router, struct router_interest *intere
 
 uint32_t router_interest_matches(const struct router_interest *interest)
 {
-    return interest->matches;
+    return interest->ours.matches;
 }
 
 /* ---- Links ---- */
@@ -163,11 +168,12 @@ static void set_schema(struct router *router, struct router_interest *i, uint64_
 static void interest_refresh(struct router *router, struct router_interest *i,
                              const struct decl *decl, uint64_t mono_ns)
 {
-    lease_renew(&i->lease, i->from, decl, false, mono_ns);
-    bool moved = (i->hops < ROUTER_HOPS_MAX) != (decl->hops < ROUTER_HOPS_MAX);
+    struct lease *lease = &i->link.lease;
+    lease_renew(lease, i->from, decl, false, mono_ns);
+    bool moved = (lease->hops < ROUTER_HOPS_MAX) != (decl->hops < ROUTER_HOPS_MAX);
     if (moved)
         advertise_interest(router, i, ADVERT_REMOVE);
-    i->hops = (uint8_t)decl->hops;
+    lease->hops = (uint8_t)decl->hops;
     if (moved)
         advertise_interest(router, i, ADVERT_ADD);
     if (i->schema != decl->schema)
@@ -209,8 +215,8 @@ int router_learn_interest(struct router *router, uint32_t endpoint, const struct
     if (rc < 0)
         return rc;
     i->schema = decl->schema;
-    i->hops = (uint8_t)decl->hops;
-    lease_start(&i->lease, from, decl, false, mono_ns);
+    i->link.lease.hops = (uint8_t)decl->hops;
+    lease_start(&i->link.lease, from, decl, false, mono_ns);
     interest_commit(router, i);
     return 0;
 }

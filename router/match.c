@@ -44,8 +44,9 @@ struct pairs {
 static void each_interest_in(void *ctx, struct entry *entry)
 {
     const struct pairs *p = ctx;
-    list_each (it, &entry->interests) {
-        struct router_interest *s = list_entry(it, struct router_interest, in_entry);
+    chain_each(it, entry->interests)
+    {
+        struct router_interest *s = container_of(it, struct router_interest, in_entry);
         if (!p->intent->from->near && !s->from->near)
             break;
         p->fn(p->ctx, p->intent, s);
@@ -55,8 +56,9 @@ static void each_interest_in(void *ctx, struct entry *entry)
 static void each_intent_in(void *ctx, struct entry *entry)
 {
     const struct pairs *p = ctx;
-    list_each (it, &entry->intents) {
-        struct intent *i = list_entry(it, struct intent, in_entry);
+    chain_each(it, entry->intents)
+    {
+        struct intent *i = container_of(it, struct intent, in_entry);
         if (!p->interest->from->near && !i->from->near)
             break;
         p->fn(p->ctx, i, p->interest);
@@ -108,7 +110,7 @@ static void conflict(const struct matching *m, const struct intent *i,
     c->interest = s->from->local ? s : NULL;
     c->notice = (struct router_notice){
         .type = ROUTER_SCHEMA_CONFLICT,
-        .interest = s->user,
+        .interest = s->from->local ? s->ours.user : NULL,
         .endpoint = their_intent ? i->from->id : s->from->id,
         .route = str_ref(i->pub.route),
         .ours = their_intent ? s->schema : i->pub.schema,
@@ -123,10 +125,10 @@ static void note(struct router *router, struct router_interest *s)
 {
     if (!s->from->local)
         return;
-    if ((s->matches > 0) == s->told)
-        list_remove(&s->pending);
-    else if (list_empty(&s->pending))
-        list_push(&router->pending, &s->pending);
+    if ((s->ours.matches > 0) == s->ours.told)
+        list_remove(&s->ours.pending);
+    else if (list_empty(&s->ours.pending))
+        list_push(&router->pending, &s->ours.pending);
 }
 
 static void match_pair(void *ctx, struct intent *i, struct router_interest *s)
@@ -137,10 +139,9 @@ static void match_pair(void *ctx, struct intent *i, struct router_interest *s)
         conflict(m, i, s);
     if (verdict != LINKED)
         return;
-    s->matches += m->added ? 1 : UINT32_MAX;
+    *interest_matches(s) += m->added ? 1 : UINT32_MAX;
     note(m->router, s);
-    if (list_empty(&i->pub.priv_changed))
-        list_push(&m->router->changed, &i->pub.priv_changed);
+    router_mark_changed(m->router, &i->pub);
 }
 
 void match_intent(struct router *router, struct intent *intent, bool added)
@@ -171,18 +172,22 @@ uint32_t match_count(const struct router *router, struct intent *intent)
 
 void router_mark_changed(struct router *router, struct router_intent *intent)
 {
-    list_remove(&intent->priv_changed); /* a dead one waits in router->dead */
-    list_push(&router->changed, &intent->priv_changed);
+    if (intent->priv_next)
+        return;
+    if (router->changed)
+        router->last_changed->priv_next = intent;
+    else
+        router->changed = intent;
+    router->last_changed = intent->priv_next = intent;
 }
 
 struct router_intent *router_next_changed(struct router *router)
 {
-    struct list *it = list_pop(&router->changed);
-    if (!it)
+    struct router_intent *intent = router->changed;
+    if (!intent)
         return NULL;
-    struct router_intent *intent = list_entry(it, struct router_intent, priv_changed);
-    if (intent->dead)
-        list_push(&router->dead, it);
+    router->changed = intent == router->last_changed ? NULL : intent->priv_next;
+    intent->priv_next = NULL;
     return intent;
 }
 
@@ -218,12 +223,12 @@ bool router_next_notice(struct router *router, struct router_notice *ret_notice)
     router->last_route = NULL;
     struct list *it = list_pop(&router->pending);
     if (it) {
-        struct router_interest *s = list_entry(it, struct router_interest, pending);
-        s->told = !s->told;
+        struct router_interest *s = list_entry(it, struct router_interest, ours.pending);
+        s->ours.told = !s->ours.told;
         router->last_route = str_ref(s->route);
         *ret_notice = (struct router_notice){
-            .type = s->told ? ROUTER_INTEREST_MATCHED : ROUTER_INTEREST_UNMATCHED,
-            .interest = s->user,
+            .type = s->ours.told ? ROUTER_INTEREST_MATCHED : ROUTER_INTEREST_UNMATCHED,
+            .interest = s->ours.user,
             .route = s->route,
         };
         return true;
@@ -250,8 +255,10 @@ static void target_pair(void *ctx, struct intent *i, struct router_interest *s)
     const struct targets *t = ctx;
     if (judge(i, s) != LINKED)
         return;
-    struct router_target target = {.interest = s->user, .endpoint = s->from->id};
-    if (!s->from->local) {
+    struct router_target target = {.endpoint = s->from->id};
+    if (s->from->local) {
+        target.interest = s->ours.user;
+    } else {
         if (s->from->visit == t->router->visit)
             return;
         s->from->visit = t->router->visit;

@@ -38,7 +38,8 @@ struct endpoint {
     bool base, patterns;
     bool broken;      /* an advert for it was lost; nothing more is queued */
     bool resyncing;   /* between resync_begin and resync_end */
-    uint32_t epoch;   /* of the latest resync; a record of another epoch is stale */
+    uint16_t epoch;   /* of the latest resync; a record of another epoch is stale. It wraps around,
+                         but what is stale goes at the end of each resync */
     const char *path; /* owned, but for one that only describes options */
     size_t path_len;
     struct str *name;               /* NULL: it has none */
@@ -62,39 +63,59 @@ struct lease {
     uint64_t seen_ns;
     uint64_t hash;   /* route_digest of the declaration: of its spelling, not the record's */
     uint32_t ttl_ms; /* 0: does not expire */
-    uint32_t epoch;  /* of the endpoint when it was declared last */
+    uint16_t epoch;  /* of the endpoint when it was declared last */
+    uint8_t hops;    /* interests */
+    bool replied;    /* interests of a base peer: our intent on the route is advertised */
 };
 
+/* There are as many of these as routes, or more: what only links need is not in ours, and the sizes
+ * are made to fit malloc's steps of 16 bytes. */
 struct intent {
     struct router_intent pub;
-    struct table_node by_key;   /* router->intents, by entry and publisher's name */
-    struct table_node by_alias; /* router->aliases; only if pub.link_alias is not 0 */
-    struct list in_entry, in_endpoint;
-    struct entry *entry;   /* NULL once dead */
-    struct endpoint *from; /* NULL once dead */
-    struct str *shown;     /* origin as others are told; unique on this route. NULL: it is ours */
-    union {
-        struct lease lease; /* links */
-        uint32_t refs;      /* local: handles, at least 1 */
-    };
+    struct chain in_entry;
+    struct list in_endpoint; /* or in router->dead */
+    struct entry *entry;     /* NULL once dead */
+    struct endpoint *from;   /* NULL once dead */
 };
 
+struct link_intent {
+    struct intent base;
+    struct table_node by_key;   /* router->intents, by entry and publisher's name */
+    struct table_node by_alias; /* router->aliases; only if pub.link_alias is not 0 */
+    struct str *shown;          /* origin as others are told; unique on this route */
+    struct lease lease;
+};
+
+static inline bool intent_is_ours(const struct intent *i)
+{
+    return i->pub.endpoint == ROUTER_LOCAL;
+}
+
+/* Of one that is not ours. */
+static inline struct link_intent *intent_of_link(const struct intent *i)
+{
+    return container_of(i, struct link_intent, base);
+}
+
 struct router_interest {
-    union {
-        struct table_node by_key; /* links: router->interests, by entry and endpoint */
-        struct list pending;      /* local: router->pending, while `told` is not what is */
-    };
-    struct list in_entry, in_endpoint;
+    struct chain in_entry;
+    struct list in_endpoint;
     struct entry *entry;
     struct endpoint *from;
     struct str *route; /* as declared */
-    void *user;        /* local only */
     uint64_t schema;
-    struct lease lease; /* links only */
-    uint32_t matches;   /* linked intents */
-    uint8_t hops;
-    bool told; /* local: the last notice was "matched". Base: our intent on the route is advertised
-                */
+    union {
+        struct {
+            struct list pending; /* router->pending, while `told` is not what is */
+            void *user;
+            uint32_t matches; /* linked intents */
+            bool told;        /* the last notice was "matched" */
+        } ours;
+        struct {
+            struct table_node by_key; /* router->interests, by entry and endpoint; aux: matches */
+            struct lease lease;
+        } link;
+    };
 };
 
 /* What a base peer, or one without patterns, sends on a route: while it has intents there we tell
@@ -143,10 +164,10 @@ struct router {
     struct table intents, aliases, interests, asks;
     struct router_counts counts;
     struct queue queue;
-    struct str *last_advert[2]; /* route and origin that the owner borrows */
-    struct list changed;        /* pub.priv_changed of intents */
-    struct list dead;           /* the same, of dead ones handed out and not yet released */
-    struct list pending;        /* local interests */
+    struct str *last_advert[2];                   /* route and origin that the owner borrows */
+    struct router_intent *changed, *last_changed; /* by priv_next; NULL: none */
+    struct list dead;    /* in_endpoint of intents that were not yet released */
+    struct list pending; /* local interests */
     struct list conflicts;
     uint32_t n_conflicts;
     struct str *last_route; /* of the notice that the owner borrows */
@@ -177,6 +198,7 @@ void intent_free(struct intent *intent);
 struct router_interest *interest_find(const struct router *router, const struct endpoint *from,
                                       const struct entry *entry);
 void interest_forget(struct router *router, struct router_interest *interest);
+uint32_t *interest_matches(struct router_interest *interest);
 void interest_free(struct router_interest *interest);
 
 /* Hash of (endpoint, entry): the key of interests and asks. */

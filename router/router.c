@@ -52,7 +52,6 @@ int router_new(const struct router_config *config, struct router **ret_router)
     endpoint_init(&r->local, ROUTER_LOCAL);
     r->local.local = r->local.near = r->local.patterns = true;
     list_init(&r->endpoints);
-    list_init(&r->changed);
     list_init(&r->dead);
     list_init(&r->pending);
     list_init(&r->conflicts);
@@ -94,10 +93,8 @@ void router_free(struct router *router)
         free_records(e);
         endpoint_free(router, e);
     }
-    list_splice(&router->dead, &router->changed); /* the living were freed above */
     list_each_safe (it, &router->dead)
-        intent_free(
-            container_of(list_entry(it, struct router_intent, priv_changed), struct intent, pub));
+        intent_free(list_entry(it, struct intent, in_endpoint));
     notices_drop_all(router);
     queue_clear(router);
     tree_fini(&router->routes);

@@ -51,16 +51,17 @@ struct endpoint_options {
 struct router_intent {
     struct str *route;  /* as declared */
     struct str *origin; /* FQN of the publisher, or NULL where it is the endpoint itself */
-    uint32_t endpoint;  /* ROUTER_LOCAL or a link */
+    void *user;         /* the data plane's */
+    uint64_t schema;
+    uint32_t endpoint; /* ROUTER_LOCAL or a link */
     uint32_t alias; /* its number on every link we send it over; unique in this router, never 0 or
                        reused */
     uint32_t link_alias; /* its number on the link it came over; 0: none */
-    uint32_t hops;
-    uint64_t schema;
-    bool dead;  /* withdrawn: release it once no table refers to it */
-    void *user; /* the data plane's */
+    uint8_t hops;
+    bool dead; /* withdrawn: release it once no table refers to it */
     /* ---- private ---- */
-    struct list priv_changed;
+    uint16_t priv_refs;              /* ours: handles, at least 1 */
+    struct router_intent *priv_next; /* changed, the last one's is itself; NULL: it is not listed */
 };
 
 struct router_config {
@@ -87,8 +88,8 @@ void router_detach(struct router *router, uint32_t endpoint);
 
 /* Open one more local intent on a route; the first creates the record, *ret_intent. `user` is set
  * on a new record only. Scope is the caller's to check. Errors: WEFT_EROUTE, WEFT_EPATTERN,
- * WEFT_ESCHEMA (another local intent of the route has a different schema), WEFT_ELIMIT,
- * WEFT_ENOMEM. */
+ * WEFT_ESCHEMA (another local intent of the route has a different schema), WEFT_ELIMIT
+ * (also for more than 65,535 of one route), WEFT_ENOMEM. */
 int router_open_intent(struct router *router, const char *route, uint64_t schema, void *user,
                        struct router_intent **ret_intent);
 

@@ -1,5 +1,6 @@
-/* An intrusive chained hash table, 16 bytes an entry and 8 to 16 for its slot: a router holds a
- * million routes, each in three tables, and base/map.h would take 56 bytes for each membership.
+/* An intrusive chained hash table, 16 bytes an entry, of which 4 are the owner's, and 8 to 16 for
+ * its slot: a router holds a million routes, each in three tables, and base/map.h would take 56
+ * bytes for each membership.
  *
  *     slots ─▶ [0] ─▶ node ─▶ node
  *              [1]
@@ -18,6 +19,7 @@
 struct table_node {
     struct table_node *next;
     uint32_t hash;
+    uint32_t aux; /* the owner's: the table does not touch it */
 };
 
 struct table {

@@ -18,6 +18,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/util.h"
 
 struct step {
     const char *text;
@@ -81,8 +82,6 @@ static struct entry *node_new(const struct step *step)
     struct entry *e = mem_zalloc(sizeof(*e) + step->len);
     if (!e)
         return NULL;
-    list_init(&e->intents);
-    list_init(&e->interests);
     e->len = step->len;
     memcpy(e->text, step->text, step->len);
     return e;
@@ -234,7 +233,7 @@ prune:
 
 void tree_prune(struct tree *tree, struct entry *entry)
 {
-    if (!list_empty(&entry->intents) || !list_empty(&entry->interests))
+    if (entry->intents || entry->interests)
         return;
     str_unref(entry->route);
     entry->route = NULL;
@@ -244,9 +243,9 @@ void tree_prune(struct tree *tree, struct entry *entry)
 void tree_count_near(struct entry *entry, bool added)
 {
     for (struct entry *e = entry; e; e = e->parent) {
-        bool was = e->near > 0;
-        e->near += added ? 1 : UINT32_MAX;
-        if (e->parent && was != (e->near > 0)) {
+        bool was = entry_near(e) > 0;
+        e->node.aux += added ? 1 : UINT32_MAX;
+        if (e->parent && was != (entry_near(e) > 0)) {
             unlink_child(e);
             link_child(e, !was);
         }
@@ -273,7 +272,7 @@ struct route entry_route(const struct entry *entry)
 /* The node if a walk goes there, or NULL: then it goes to none of its later siblings either. */
 static struct entry *visited(struct entry *e, bool near)
 {
-    return e && (e->near || !near) ? e : NULL;
+    return e && (entry_near(e) || !near) ? e : NULL;
 }
 
 /* The next node below `top` in depth-first order, or NULL. */

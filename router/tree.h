@@ -16,28 +16,32 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/list.h"
 #include "base/str.h"
 #include "proto/route.h"
+#include "router/chain.h"
 #include "router/table.h"
 
 /* A node of the tree; while `route` is set also the entry of that route. */
 struct entry {
-    struct table_node node;
+    struct table_node node;    /* aux: records of near endpoints (ours, leaves'), here and below */
     struct entry *parent;      /* NULL: the root */
     struct entry *child;       /* first; NULL: none */
-    struct entry *next, *prev; /* siblings, those with `near` first; the first one's prev is the
-                                  last, the last one's next NULL */
+    struct entry *next, *prev; /* siblings, those with near records first; the first one's prev is
+                                  the last, the last one's next NULL */
     struct str *route;         /* with '.' as its separator; NULL: nothing is declared here */
-    struct list intents;       /* struct intent, those of near endpoints first */
-    struct list interests;     /* struct router_interest, likewise */
+    struct chain *intents;     /* struct intent: ours, then those of near endpoints, then others */
+    struct chain *interests;   /* struct router_interest: near ones, then others */
     uint64_t schema; /* common to all interests here since the first; 0: unknown or mixed */
     uint32_t local, leaf, remote; /* interests to be relayed: ours, leaves', all links' */
-    uint32_t near;                /* records of near endpoints (ours, leaves'), here and below */
     uint16_t len;                 /* of the segment */
     uint8_t kind;                 /* enum route_kind, while route is set */
     char text[];                  /* the segment, not NUL-terminated */
 };
+
+static inline uint32_t entry_near(const struct entry *e)
+{
+    return e->node.aux;
+}
 
 struct tree {
     struct table nodes;

@@ -22,6 +22,47 @@ TEST(router_rules, local_intents_of_a_route_share_a_record)
     router_free(r);
 }
 
+TEST(router_rules, handles_of_a_route_are_limited)
+{
+    struct router *r = fixture_new(10);
+    struct router_intent *a, *b = NULL;
+    for (unsigned n = 0; n < UINT16_MAX; n++)
+        CHECK_EQ(router_open_intent(r, "T@a", 0, NULL, &a), 0);
+    CHECK_EQ(router_open_intent(r, "T@a", 0, NULL, &b), WEFT_ELIMIT);
+    CHECK(b == NULL);
+    for (unsigned n = 0; n < UINT16_MAX; n++) {
+        CHECK(!a->dead);
+        router_close_intent(r, a);
+    }
+    CHECK(a->dead);
+    router_free(r);
+}
+
+/* Whether ours, a leaf's or a peer's comes first, ours is found. */
+TEST(router_rules, our_intent_is_found_among_others)
+{
+    for (unsigned order = 0; order < 3; order++) {
+        struct router *r = fixture_new(10);
+        struct router_intent *ours = NULL;
+        fixture_attach(r, 1, ENDPOINT_LEAF, "");
+        fixture_attach(r, 2, ENDPOINT_PEER, "");
+        for (unsigned n = order; n < order + 3; n++) {
+            if (n % 3 == 0)
+                ours = fixture_publish(r, "T@a");
+            else
+                CHECK_EQ(fixture_intent(r, n % 3, "T@a", 1), 0);
+        }
+        CHECK(router_find_intent_by_route(r, ROUTER_LOCAL, "T@a", 3) == ours);
+        CHECK(fixture_publish(r, "T@a") == ours);
+        router_close_intent(r, ours);
+        router_close_intent(r, ours);
+        CHECK(ours->dead && !router_find_intent_by_route(r, ROUTER_LOCAL, "T@a", 3));
+        CHECK(router_find_intent_by_route(r, 1, "T@a", 3)->endpoint == 1);
+        CHECK(router_find_intent_by_route(r, 2, "T@a", 3)->endpoint == 2);
+        router_free(r);
+    }
+}
+
 TEST(router_rules, a_dead_intent_can_be_put_back_and_is_freed_with_the_router)
 {
     struct router *r = fixture_new(10);

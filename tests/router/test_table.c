@@ -1,6 +1,8 @@
 #include <stdbool.h>
+#include <string.h>
 
 #include "base/prng.h"
+#include "router/chain.h"
 #include "router/table.h"
 #include "tests/check.h"
 
@@ -47,4 +49,47 @@ TEST(router_table, finds_what_is_in_and_nothing_else)
     for (uint32_t i = 0; i < COUNT; i++)
         CHECK(has(&t, i) == in[i]);
     table_fini(&t);
+}
+
+#define LINKS_MAX 12
+
+/* A chain against an array: the same nodes in the same order, from either end. */
+static void check_chain(struct chain *head, struct chain *const *model, size_t count)
+{
+    size_t n = 0;
+    chain_each(it, head)
+    {
+        CHECK(n < count && it == model[n]);
+        CHECK(it->prev == model[n ? n - 1 : count - 1]);
+        n++;
+    }
+    CHECK_EQ(n, count);
+}
+
+TEST(router_chain, keeps_its_order)
+{
+    struct chain links[LINKS_MAX], *model[LINKS_MAX], *head = NULL;
+    size_t count = 0;
+    struct prng prng;
+    prng_init(&prng, 11);
+    for (int round = 0; round < 20000; round++) {
+        struct chain *node = &links[prng_between(&prng, 0, LINKS_MAX - 1)];
+        size_t at = 0, to = 0;
+        while (at < count && model[at] != node)
+            at++;
+        if (at < count) {
+            chain_remove(&head, node);
+            memmove(&model[at], &model[at + 1], (--count - at) * sizeof(*model));
+        } else {
+            bool end = prng_between(&prng, 0, 3) == 0;
+            to = end ? count : (size_t)prng_between(&prng, 0, count);
+            if (end)
+                chain_push(&head, node);
+            else
+                chain_insert(&head, to ? model[to - 1] : NULL, node);
+            memmove(&model[to + 1], &model[to], (count++ - to) * sizeof(*model));
+            model[to] = node;
+        }
+        check_chain(head, model, count);
+    }
 }

@@ -112,11 +112,11 @@ TEST(router_tree, nodes_go_with_the_last_entry_below_them)
     CHECK_EQ(tree.nodes.count, 5);
     tree_prune(&tree, upper); /* still on the way to the other */
     CHECK(tree.nodes.count == 5 && !tree_find(&tree, &up) && tree_find(&tree, &low));
-    struct list record;
-    list_push(&lower->intents, &record);
+    struct chain record;
+    chain_push(&lower->intents, &record);
     tree_prune(&tree, lower);
     CHECK_EQ(tree.nodes.count, 5);
-    list_remove(&record);
+    chain_remove(&lower->intents, &record);
     tree_prune(&tree, lower);
     CHECK_EQ(tree.nodes.count, 0);
     CHECK(tree_walk(&tree, NULL) == tree.root && !tree_walk(&tree, tree.root));
@@ -131,7 +131,7 @@ static void check_near(const struct tree *tree, const struct route *any, struct 
     for (size_t i = 0; i < COUNT; i++)
         CHECK(!near[i] || is_found(&found, entries[i]));
     for (size_t i = 0; i < found.count; i++)
-        CHECK(found.entries[i]->near > 0);
+        CHECK(entry_near(found.entries[i]) > 0);
 }
 
 TEST(router_tree, near_walks_meet_what_has_near_records_and_little_else)
@@ -156,6 +156,6 @@ TEST(router_tree, near_walks_meet_what_has_near_records_and_little_else)
     for (size_t i = 0; i < COUNT; i++)
         for (; near[i]; near[i]--)
             tree_count_near(entries[i], false);
-    CHECK_EQ(tree.root->near, 0);
+    CHECK_EQ(entry_near(tree.root), 0);
     tree_fini(&tree);
 }
