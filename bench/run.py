@@ -32,7 +32,6 @@ from plan import tables as all_tables  # noqa: E402
 HERE = os.path.dirname(os.path.abspath(__file__))
 README = os.path.join(os.path.dirname(HERE), "README.md")
 ROUNDS, QUICK_ROUNDS = 5, 2
-START = 0.2  # seconds, what a run takes besides the time it was told to send
 
 
 def parse():
@@ -56,13 +55,6 @@ def parse():
     return options
 
 
-def expected_seconds(tables, rounds):
-    def one(run):
-        told = run.args[run.args.index("--seconds") + 1] if "--seconds" in run.args else "2"
-        return float(told) + START
-    return rounds * sum(one(run) for table in tables for case in table.cases for run in case.runs.values())
-
-
 def measure_all(options, tables):
     """Returns the results and what the report says of how they came about."""
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
@@ -74,7 +66,7 @@ def measure_all(options, tables):
         brokers = Brokers(folder)
         programs = Programs(options.build, brokers)
         try:
-            results = measure(programs, tables, rounds, random.Random(seed), expected_seconds(tables, rounds))
+            results = measure(programs, tables, rounds, random.Random(seed))
         finally:
             programs.end()
             brokers.stop()
