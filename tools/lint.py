@@ -1,13 +1,16 @@
 """The repository's own rules, those no compiler checks.
 
     lint.py                            check the whole tree; prints file:line: what, exits with 1
-    lint.py --sources COMPILE_COMMANDS list our own C sources in it, for clang-tidy
+    lint.py --sources COMPILE_COMMANDS OUT
+                                       list our own C sources in it, for clang-tidy, and write them to OUT, each
+                                       once for each set of macros it is compiled with
 
 A rule that finds no file to look at fails: it would otherwise hold for ever after a rename."""
 
 import json
 import os
 import re
+import shlex
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -208,22 +211,31 @@ def lint():
     return bool(problems or idle or idle_cores)
 
 
-def sources(commands):
+def macros(path, command):
+    """Those a file is compiled with. How tests are run concerns tests alone."""
+    words = {word for word in shlex.split(command) if word.startswith(("-D", "-U"))}
+    return frozenset(words if module(path) == "tests" else words - {"-DWEFT_TEST_PLAIN"})
+
+
+def sources(commands, out):
+    """clang-tidy looks at a file once for each entry, and what many programs share has as many."""
     with open(commands, encoding="utf-8") as file:
         entries = json.load(file)
-    found = set()
+    found = {}
     for entry in entries:
         path = os.path.relpath(os.path.join(entry["directory"], entry["file"]), ROOT)
         if path.endswith(".c") and module(path) in OURS:
-            found.add(path)
+            found.setdefault((path, macros(path, entry["command"])), entry)
     if not found:
         sys.exit(f"lint: {commands} names none of our sources")
-    print("\n".join(sorted(found)))
+    with open(out, "w", encoding="utf-8") as file:
+        json.dump(list(found.values()), file)
+    print("\n".join(sorted({path for path, _ in found})))
     return 0
 
 
-if len(sys.argv) == 3 and sys.argv[1] == "--sources":
-    sys.exit(sources(sys.argv[2]))
+if len(sys.argv) == 4 and sys.argv[1] == "--sources":
+    sys.exit(sources(sys.argv[2], sys.argv[3]))
 if len(sys.argv) != 1:
     sys.exit(__doc__)
 sys.exit(lint())
