@@ -58,7 +58,7 @@ static void batch_add(struct mesh *m, struct mesh_link *l, const struct router_a
                      b->count == BATCH_MAX || l->hs.base))
         batch_send(m, l, now);
     if (!batch_grow(b, b->count)) {
-        l->priv->broken = true;
+        link_break(m, l);
         return;
     }
     b->intent = a->intent;
@@ -77,15 +77,16 @@ static void batch_add(struct mesh *m, struct mesh_link *l, const struct router_a
     b->bytes += bytes;
 }
 
-static struct mesh_link *find_link(struct mesh *m, uint32_t id, struct mesh_link *hint)
+/* From the last one found on: adverts come for the same link, or for one after the other. */
+static struct mesh_link *find_link(struct mesh *m, uint32_t id, struct mesh_link *last)
 {
-    if (hint && hint->id == id)
-        return hint;
-    list_each (it, &m->links) {
+    struct list *start = last ? &last->node : &m->links, *it = start;
+    do {
         struct mesh_link *l = list_entry(it, struct mesh_link, node);
-        if (l->id == id)
+        if (it != &m->links && l->id == id)
             return l;
-    }
+        it = it->next;
+    } while (it != start);
     return NULL;
 }
 

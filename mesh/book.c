@@ -20,7 +20,7 @@ static void dial(struct mesh *m, const struct addrbook_dial *due, struct moment 
         return;
     }
     l->state = LINK_DIALING;
-    l->hs.dialled = url;
+    l->priv->machine->dialled = url;
     l->priv->book_entry = due->entry;
     l->priv->connect_deadline = now.mono_ns + DIAL_TIMEOUT_NS;
     mesh_arm(m, l->priv->connect_deadline);

@@ -13,7 +13,7 @@
 
 static bool is_nameable(const struct mesh_link *l)
 {
-    return l->state == LINK_UP && l->hs.role == ROLE_PEER && url_dialable(&l->hs.peer);
+    return l->state == LINK_UP && l->hs.role == ROLE_PEER && l->hs.dialable;
 }
 
 /* Names on their way into PEERS, as many frames as they need. A base peer takes 60 kB in one. */
@@ -44,7 +44,7 @@ static void roll_add(struct mesh *m, struct roll *roll, const struct mesh_link *
 /* A loopback name is of no use to who comes from another host. */
 static bool worth_telling(const struct mesh_link *to, const struct mesh_link *l)
 {
-    return l != to && is_nameable(l) && (to->local || !url_host_loopback(&l->hs.peer));
+    return l != to && is_nameable(l) && (to->local || !l->hs.loopback);
 }
 
 static bool takes_names(const struct mesh *m, const struct mesh_link *to)
@@ -95,7 +95,7 @@ static void receive_removal(struct mesh *m, struct mesh_link *l, const struct co
     for (size_t i = 0; i < c->peers.count; i++) {
         struct url url;
         const char *name = c->peers.ids[i];
-        if (url_parse(name, strlen(name), &url, NULL) == 0 && url_same_address(&url, &l->hs.peer)) {
+        if (url_parse(name, strlen(name), &url, NULL) == 0 && same_address(l->hs.peer.text, &url)) {
             addrbook_departed(m->book, name, now);
             continue;
         }
@@ -137,7 +137,7 @@ void gossip_depart(struct mesh *m, struct mesh_link *l, struct moment now)
 {
     if (m->me.role != ROLE_PEER || l->hs.base)
         return;
-    const char *name = l->hs.me.text;
+    const char *name = l->priv->me;
     struct control c = {.type = MSG_PEERS, .peers = {.ids = &name, .count = 1, .remove = true}};
     link_send(m, l, &c, LANE_CONTROL, false, now);
 }

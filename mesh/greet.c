@@ -69,13 +69,13 @@ static bool speaks_weft(const struct mesh *m, const struct mesh_link *l)
     if (link_identified(l))
         return !l->hs.base;
     struct addrbook_view view;
-    return addrbook_find(m->book, l->hs.dialled.text, &view) && view.node_id;
+    return addrbook_find(m->book, l->priv->dialled, &view) && view.node_id;
 }
 
 static void send_initial(struct mesh *m, struct mesh_link *l, struct moment now)
 {
     struct control c = {.type = MSG_HANDSHAKE};
-    handshake_fill(&l->hs, STAGE_INITIAL, &c.handshake);
+    handshake_fill(l->priv->machine, STAGE_INITIAL, &c.handshake);
     struct decl decls[2 * BATCH_MAX];
     struct lists lists = {
         .intents = decls,
@@ -86,7 +86,7 @@ static void send_initial(struct mesh *m, struct mesh_link *l, struct moment now)
     if (speaks_weft(m, l)) {
         struct endpoint_options options = endpoint_of(m, l);
         if (!link_identified(l))
-            options.path = l->hs.dialled.path;
+            options.path = l->priv->machine->dialled.path;
         router_each_advert(m->router, &options, lists_add, &lists);
         c.handshake.intents = lists.intents;
         c.handshake.n_intents = lists.n_intents;
@@ -116,7 +116,7 @@ static size_t take(const struct mesh *m, const struct mesh_link *l, struct decl 
 static void send_final(struct mesh *m, struct mesh_link *l, struct moment now)
 {
     struct control c = {.type = MSG_HANDSHAKE};
-    handshake_fill(&l->hs, STAGE_FINAL, &c.handshake);
+    handshake_fill(l->priv->machine, STAGE_FINAL, &c.handshake);
     struct control *initial = l->priv->initial;
     if (initial && !l->hs.base) {
         struct handshake_msg *got = &initial->handshake;
@@ -177,21 +177,22 @@ static bool settle_duplicates(struct mesh *m, struct mesh_link *l, struct moment
  * that merely came to us could make us take another node's address for ours. */
 static void learn_observed(struct mesh *m, const struct mesh_link *l)
 {
+    const struct url *me = &l->priv->machine->me;
     if (m->me.advertised || m->me.role != ROLE_PEER || !url_host_unspecified(&m->self) ||
-        url_host_unspecified(&l->hs.me) || !l->hs.has_node_id)
+        url_host_unspecified(me) || !l->hs.has_node_id)
         return;
-    bool agreed = strcmp(m->observed.host, l->hs.me.host) == 0 &&
+    bool agreed = strcmp(m->observed.host, me->host) == 0 &&
                   memcmp(m->observed.witness, l->hs.node_id, sizeof(m->observed.witness)) != 0;
     if (l->outbound || agreed) {
-        addrbook_add_own(m->book, l->hs.me.text);
-        addrbook_set_self(m->book, l->hs.me.text);
+        addrbook_add_own(m->book, me->text);
+        addrbook_set_self(m->book, me->text);
     }
     struct url self = m->self;
-    if (agreed && url_set_host(&self, l->hs.me.host) == 0 && mesh_set_self(m, &self) == 0) {
+    if (agreed && url_set_host(&self, me->host) == 0 && mesh_set_self(m, &self) == 0) {
         mesh_log(m, WEFT_LOG_INFO, "known to others as %s", m->self.text);
         return;
     }
-    memcpy(m->observed.host, l->hs.me.host, sizeof(m->observed.host));
+    memcpy(m->observed.host, me->host, sizeof(m->observed.host));
     memcpy(m->observed.witness, l->hs.node_id, sizeof(m->observed.witness));
 }
 
@@ -272,9 +273,9 @@ static void link_up(struct mesh *m, struct mesh_link *l, struct moment now)
     bool known = l->priv->initial_complete && l->priv->final_count == l->priv->initial_count &&
                  l->priv->initial_generation == router_generation(m->router);
     if (router_attach(m->router, l->id, &options, known) < 0)
-        l->priv->broken = true;
+        link_break(m, l);
     register_initial(m, l, now);
-    if (l->hs.role == ROLE_PEER && url_dialable(&l->hs.peer)) {
+    if (l->hs.role == ROLE_PEER && l->hs.dialable) {
         l->priv->unannounced = true;
         m->announce_at = min_u64(m->announce_at, now.mono_ns + ANNOUNCE_NS);
         mesh_arm(m, m->announce_at);
@@ -282,6 +283,7 @@ static void link_up(struct mesh *m, struct mesh_link *l, struct moment now)
     mesh_event(m, WEFT_EVENT_PEER_UP, l, NULL, 0, NULL);
     warn_same_path(m, l);
     live_start(m, l, now);
+    link_drop_machine(l);
 }
 
 /* Do what the machine asks for, or end the link if it failed. False: the link is gone. */
@@ -289,8 +291,8 @@ static bool obey(struct mesh *m, struct mesh_link *l, int todo, struct moment no
 {
     if (todo < 0) {
         if (todo == WEFT_ESELF && l->outbound)
-            addrbook_add_own(m->book, l->hs.dialled.text);
-        link_end(m, l, todo, l->hs.text, true, 0, now);
+            addrbook_add_own(m->book, l->priv->dialled);
+        link_end(m, l, todo, l->priv->machine->text, true, 0, now);
         return false;
     }
     if ((todo & HANDSHAKE_IDENTIFIED) && !identified(m, l, now))
@@ -312,8 +314,9 @@ void greet_start(struct mesh *m, struct mesh_link *l, const struct url *dialled,
                  const char *remote_host, struct moment now)
 {
     uint64_t stamp = dialled ? mesh_stamp(m, now) : 0;
-    int todo = handshake_start(&l->hs, &m->me, dialled, remote_host, stamp, now.mono_ns);
-    mesh_arm(m, l->hs.deadline);
+    struct handshake *h = l->priv->machine;
+    int todo = handshake_start(h, &m->me, dialled, remote_host, stamp, now.mono_ns);
+    mesh_arm(m, h->deadline);
     obey(m, l, todo, now);
 }
 
@@ -335,9 +338,16 @@ void greet_handshake(struct mesh *m, struct mesh_link *l, struct control *c, uin
                      struct moment now)
 {
     enum stage stage = c->handshake.stage;
+    if (l->state == LINK_UP) {
+        if (stage != STAGE_UPDATE)
+            link_end(m, l, WEFT_EPROTO, "HANDSHAKE does not fit a link that is up", true, 0, now);
+        return;
+    }
     uint32_t echoed = (uint32_t)(c->handshake.n_intents + c->handshake.n_interests);
-    int todo = handshake_on_handshake(&l->hs, &c->handshake, stamp);
-    if (todo >= 0 && l->state == LINK_HANDSHAKE) {
+    int todo = handshake_on_handshake(l->priv->machine, &c->handshake, stamp);
+    if (todo >= 0 && (todo & HANDSHAKE_IDENTIFIED))
+        link_identify(l);
+    if (todo >= 0) {
         if (stage == STAGE_FINAL && !l->hs.base)
             l->priv->final_count = echoed;
         else
@@ -348,7 +358,7 @@ void greet_handshake(struct mesh *m, struct mesh_link *l, struct control *c, uin
 
 void greet_peers(struct mesh *m, struct mesh_link *l, const struct control *c, struct moment now)
 {
-    int todo = handshake_on_peers(&l->hs);
+    int todo = handshake_on_peers(l->priv->machine);
     if (!obey(m, l, todo, now))
         return;
     if (l->state == LINK_UP)

@@ -18,13 +18,22 @@ struct mesh_link *link_new(struct mesh *m, bool outbound)
     if (!l)
         return NULL;
     l->priv = mem_zalloc(sizeof(*l->priv));
-    if (!l->priv) {
+    struct handshake *machine = mem_zalloc(sizeof(*machine));
+    if (!l->priv || !machine) {
+        mem_free(machine);
+        mem_free(l->priv);
         mem_free(l);
         return NULL;
     }
     l->id = ++m->next_id;
     l->outbound = outbound;
-    l->hs.deadline = NEVER;
+    machine->deadline = NEVER;
+    l->priv->machine = machine;
+    l->hs.peer.text = machine->peer.text;
+    l->hs.peer.path = machine->peer.path;
+    l->hs.agent = machine->agent;
+    l->priv->me = machine->me.text;
+    l->priv->dialled = machine->dialled.text;
     l->priv->digest_at = l->priv->refresh_at = l->priv->expire_at = NEVER;
     l->priv->ask_deadline = l->priv->connect_deadline = NEVER;
     l->priv->resync_pause = RESYNC_MIN_NS;
@@ -32,9 +41,60 @@ struct mesh_link *link_new(struct mesh *m, bool outbound)
     return l;
 }
 
+void link_break(struct mesh *m, struct mesh_link *l)
+{
+    l->priv->broken = m->any_broken = true;
+}
+
+void link_identify(struct mesh_link *l)
+{
+    const struct handshake *h = l->priv->machine;
+    l->hs.base = h->base;
+    l->hs.has_node_id = h->has_node_id;
+    l->hs.dialable = url_dialable(&h->peer);
+    l->hs.loopback = url_host_loopback(&h->peer);
+    memcpy(l->hs.node_id, h->node_id, sizeof(l->hs.node_id));
+    l->hs.role = h->role;
+    l->hs.max_frame = h->max_frame;
+    l->hs.features = h->features;
+    l->hs.incarnation = h->incarnation;
+    l->hs.stamp = h->stamp;
+}
+
+static const char *move_text(char **at, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *to = memcpy(*at, text, size);
+    *at += size;
+    return to;
+}
+
+void link_drop_machine(struct mesh_link *l)
+{
+    struct link_private *p = l->priv;
+    const char **texts[] = {&l->hs.peer.text, &l->hs.peer.path, &l->hs.agent, &p->me, &p->dialled};
+    size_t size = 0;
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        size += strlen(*texts[i]) + 1;
+    char *at = p->names = mem_alloc(size);
+    if (!at)
+        return; /* what is there will do */
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        *texts[i] = move_text(&at, *texts[i]);
+    mem_free(p->machine);
+    p->machine = NULL;
+}
+
 bool link_identified(const struct mesh_link *l)
 {
-    return l->hs.peer.text[0] != '\0' && l->hs.state != HANDSHAKE_FAILED;
+    const struct handshake *h = l->priv->machine;
+    return l->hs.peer.text[0] != '\0' && !(h && h->state == HANDSHAKE_FAILED);
+}
+
+bool same_address(const char *text, const struct url *url)
+{
+    struct url other;
+    return url_parse(text, strlen(text), &other, NULL) == 0 && url_same_address(&other, url);
 }
 
 bool link_same_node(const struct mesh_link *a, const struct mesh_link *b)
@@ -43,24 +103,27 @@ bool link_same_node(const struct mesh_link *a, const struct mesh_link *b)
         return false;
     if (a->hs.has_node_id)
         return memcmp(a->hs.node_id, b->hs.node_id, sizeof(a->hs.node_id)) == 0;
-    return url_same_address(&a->hs.peer, &b->hs.peer);
+    struct url url;
+    return url_parse(a->hs.peer.text, strlen(a->hs.peer.text), &url, NULL) == 0 &&
+           same_address(b->hs.peer.text, &url);
 }
 
 const char *link_name(const struct mesh_link *l)
 {
     if (l->hs.peer.text[0])
         return l->hs.peer.text;
-    if (l->hs.dialled.text[0])
-        return l->hs.dialled.text;
-    return l->hs.remote_host[0] ? l->hs.remote_host : "a local connection";
+    if (l->priv->dialled[0])
+        return l->priv->dialled;
+    const char *host = l->priv->machine->remote_host; /* it has no name: it is not UP */
+    return host[0] ? host : "a local connection";
 }
 
 void link_send(struct mesh *m, struct mesh_link *l, const struct control *c, enum lane lane,
                bool want_result, struct moment now)
 {
+    const struct handshake *h = c->type == MSG_HANDSHAKE ? l->priv->machine : NULL;
     struct header header = {
-        .timestamp =
-            c->type == MSG_HANDSHAKE && l->outbound && l->hs.stamp ? l->hs.stamp : now.wall_ns,
+        .timestamp = h && l->outbound && h->stamp ? h->stamp : now.wall_ns,
         .type = c->type,
         .want_result = want_result,
     };
@@ -69,7 +132,7 @@ void link_send(struct mesh *m, struct mesh_link *l, const struct control *c, enu
     if (rc == 0)
         rc = m->ops->send(m->ctx, l, m->scratch.data, m->scratch.len, lane);
     if (rc < 0)
-        l->priv->broken = true;
+        link_break(m, l);
     if (rc == WEFT_ELIMIT)
         l->priv->overrun = true;
 }
@@ -95,8 +158,8 @@ void link_send_result(struct mesh *m, struct mesh_link *l, uint64_t nonce, int e
  * initiator's FINAL, which went out when it was identified. */
 static bool is_up_there(const struct mesh_link *l)
 {
-    return l->state == LINK_UP ||
-           (l->outbound && !l->hs.base && l->hs.state == HANDSHAKE_PEERS && link_identified(l));
+    return l->state == LINK_UP || (l->outbound && !l->hs.base && link_identified(l) &&
+                                   l->priv->machine->state == HANDSHAKE_PEERS);
 }
 
 /* GOODBYE precedes a deliberate close; what the other side did wrong is told by RESULT as well. A
@@ -187,6 +250,8 @@ void link_end(struct mesh *m, struct mesh_link *l, int error, const char *text, 
     mem_free(l->priv->batch.strings);
     mem_free(l->priv->batch.decls);
     mem_free(l->priv->refusals);
+    mem_free(l->priv->machine);
+    mem_free(l->priv->names);
     mem_free(l->priv);
     mem_free(l);
 }
@@ -236,7 +301,7 @@ void mesh_opened(struct mesh *m, struct mesh_link *l, int error, const char *rem
     if (error) {
         link_end(m, l, error, weft_strerror(error), false, 0, now);
     } else {
-        struct url dialled = l->hs.dialled;
+        struct url dialled = l->priv->machine->dialled;
         l->state = LINK_HANDSHAKE;
         l->local = local;
         l->priv->connect_deadline = NEVER;
@@ -324,7 +389,7 @@ static void receive_goodbye(struct mesh *m, struct mesh_link *l, const struct co
     uint32_t reason = c->goodbye.reason;
     int error = reason && reason < ARRAY_LEN(errors) ? errors[reason] : WEFT_ECLOSED;
     char peer[URL_MAX + 1];
-    memcpy(peer, l->hs.peer.text, sizeof(peer));
+    snprintf(peer, sizeof(peer), "%s", l->hs.peer.text);
     char text[TEXT_MAX];
     snprintf(text, sizeof(text), "goodbye: %s", c->goodbye.description);
     link_end(m, l, error, text, false, 0, now);
@@ -363,7 +428,7 @@ static void frame_when_up(struct mesh *m, struct mesh_link *l, struct control *c
     case MSG_GOODBYE:
         receive_goodbye(m, l, c, now);
         return;
-    case MSG_HANDSHAKE: /* an UPDATE is ignored, anything else fails the machine */
+    case MSG_HANDSHAKE: /* an UPDATE is ignored, anything else ends the link */
         greet_handshake(m, l, c, h->timestamp, now);
         return;
     default: /* NOTIFY_INTENT tells nothing new */

@@ -17,7 +17,7 @@ static void arm_next(struct mesh *m, struct mesh_link *l)
         return;
     }
     if (l->state == LINK_HANDSHAKE) {
-        mesh_arm(m, l->hs.deadline);
+        mesh_arm(m, l->priv->machine->deadline);
         return;
     }
     uint64_t quiet = max_u64(p->last_rx, p->last_ping);
@@ -199,8 +199,8 @@ void live_tick(struct mesh *m, struct mesh_link *l, struct moment now)
             return;
         }
     } else if (l->state == LINK_HANDSHAKE) {
-        if (handshake_expired(&l->hs, now.mono_ns)) {
-            link_end(m, l, WEFT_EHANDSHAKE, l->hs.text, true, 0, now);
+        if (handshake_expired(l->priv->machine, now.mono_ns)) {
+            link_end(m, l, WEFT_EHANDSHAKE, l->priv->machine->text, true, 0, now);
             return;
         }
     } else {

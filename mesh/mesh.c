@@ -177,6 +177,9 @@ static void end_one_broken(struct mesh *m, struct mesh_link *l, struct moment no
 static bool end_broken(struct mesh *m, struct moment now)
 {
     bool any = false;
+    if (!m->any_broken)
+        return false;
+    m->any_broken = false;
     list_each_safe (it, &m->links) {
         struct mesh_link *l = list_entry(it, struct mesh_link, node);
         if (!l->priv->broken)
@@ -194,7 +197,7 @@ static void mark_broken(struct mesh *m)
         list_each (it, &m->links) {
             struct mesh_link *l = list_entry(it, struct mesh_link, node);
             if (l->id == id)
-                l->priv->broken = true;
+                link_break(m, l);
         }
     }
 }
@@ -271,6 +274,12 @@ void mesh_leave(struct mesh *m, struct moment now)
 
 /* ---- Requests ---- */
 
+static bool leads_to(const struct mesh_link *l, const struct url *url)
+{
+    return (link_identified(l) && same_address(l->hs.peer.text, url)) ||
+           same_address(l->priv->dialled, url);
+}
+
 struct mesh_link *mesh_find(struct mesh *m, const struct url *url)
 {
     struct mesh_link *found = NULL;
@@ -280,8 +289,7 @@ struct mesh_link *mesh_find(struct mesh *m, const struct url *url)
             continue;
         if (strcmp(l->hs.peer.text, url->text) == 0)
             return l;
-        if (url_same_address(&l->hs.peer, url) ||
-            (l->outbound && url_same_address(&l->hs.dialled, url)))
+        if (leads_to(l, url))
             found = l;
     }
     return found;
@@ -310,12 +318,6 @@ int mesh_ask_book(struct mesh *m, struct mesh_link *l, uint64_t token, struct mo
     struct control c = {.type = MSG_ADDRBOOK};
     link_send(m, l, &c, LANE_CONTROL, true, now);
     return 0;
-}
-
-static bool leads_to(const struct mesh_link *l, const struct url *url)
-{
-    return (link_identified(l) && url_same_address(&l->hs.peer, url)) ||
-           (l->outbound && url_same_address(&l->hs.dialled, url));
 }
 
 int mesh_forget(struct mesh *m, const char *text, struct moment now)

@@ -34,6 +34,24 @@ enum lane {
 
 enum link_state { LINK_DIALING, LINK_HANDSHAKE, LINK_UP };
 
+/* Who the other side is, as the handshake found it. Before that its strings are "". They live as
+ * long as the link, but move when it goes UP: ask for them each time. */
+struct link_peer {
+    struct {
+        const char *text, *path;
+    } peer; /* its FQN, and that one's path */
+    const char *agent;
+    bool base; /* it speaks the base protocol alone */
+    bool has_node_id;
+    bool dialable, loopback; /* its FQN */
+    uint8_t node_id[16];
+    enum role role;
+    uint32_t max_frame; /* the smaller of both */
+    uint64_t features;  /* of both */
+    uint64_t incarnation;
+    uint64_t stamp; /* orders links of one initiator */
+};
+
 /* One connection, from the dial or accept on. Gone once ops->close was called for it. */
 struct mesh_link {
     uint32_t id; /* also its endpoint in the router; never reused */
@@ -41,8 +59,7 @@ struct mesh_link {
     bool outbound;
     bool local; /* the connection stays on this host */
     void *user; /* the owner's */
-    struct handshake
-        hs; /* who it is: hs.peer, hs.base, hs.features, hs.max_frame, hs.role once identified */
+    struct link_peer hs;
     uint64_t up_since;                      /* monotonic */
     uint64_t rtt_ns, rtt_var_ns, jitter_ns; /* 0 while unknown */
     struct link_private *priv;
@@ -63,7 +80,7 @@ struct mesh_config {
 };
 
 struct mesh_ops {
-    /* Connect link->hs-to-be to url; answer with mesh_opened. */
+    /* Connect the link to url; answer with mesh_opened. */
     void (*dial)(void *ctx, struct mesh_link *link, const struct url *url);
     /* Queue whole control frames. Never dropped, in order within their lane. Errors: WEFT_ENOMEM,
      * WEFT_ELIMIT (too much waits unread). Either ends the link. */

@@ -48,6 +48,11 @@ struct batch {
 };
 
 struct link_private {
+    /* Some 4 KiB, until the link is UP: then what is still needed of its names is in `names`. NULL
+     * from then on, unless there was no memory for those. */
+    struct handshake *machine;
+    char *names;
+    const char *me, *dialled;  /* what it calls us; what we dialled, or "" */
     uint32_t book_entry;       /* reservation in the address book; 0: none */
     uint64_t connect_deadline; /* DIALING */
     uint64_t last_rx, last_ping;
@@ -92,6 +97,7 @@ struct mesh {
     uint64_t deadline; /* a lower bound of all deadlines but the address book's */
     uint64_t announce_at;
     bool leaving;
+    bool any_broken;    /* some link may be */
     struct buf scratch; /* frames under construction */
     struct mesh_counts counts;
     struct { /* our observed host, and who said so */
@@ -133,6 +139,18 @@ void link_end(struct mesh *m, struct mesh_link *l, int error, const char *text, 
               enum goodbye_reason goodbye, struct moment now);
 
 struct mesh_link *link_new(struct mesh *m, bool outbound);
+
+/* Its output was lost: it ends with this step. */
+void link_break(struct mesh *m, struct mesh_link *l);
+
+/* The handshake has identified the other side. */
+void link_identify(struct mesh_link *l);
+
+/* The handshake is over: keep the names alone. */
+void link_drop_machine(struct mesh_link *l);
+
+/* Does a URL, which may be "" or no URL, name the same listener? */
+bool same_address(const char *text, const struct url *url);
 
 /* Do two links lead to the same node? Both must be identified. */
 bool link_same_node(const struct mesh_link *a, const struct mesh_link *b);

@@ -99,7 +99,7 @@ void routes_register(struct mesh *m, struct mesh_link *l, const struct decl *ite
         else if (is_final(rc))
             note_refusal(l->priv, &items[i], intents);
         if (rc == WEFT_ENOMEM)
-            l->priv->broken = true;
+            link_break(m, l);
         else if (rc < 0 && refused++ < REFUSALS_MAX)
             refuse_route(m, l, &items[i], intents, nonce, rc, now);
     }

@@ -71,6 +71,23 @@ static struct net_end *connect_and_send(const struct scene *s, const struct cont
     return end;
 }
 
+TEST(refuse, a_handshake_once_the_link_is_up)
+{
+    struct scene s = scene(&(struct net_node_options){0});
+    struct net_end *end = net_raw_greet(s.net, s.peer, s.node, FEATURE_GOODBYE);
+    CHECK(end != NULL);
+    struct control c = net_raw_handshake(s.peer, s.node, STAGE_UPDATE, FEATURE_GOODBYE);
+    net_raw_send(end, &c, 2, true);
+    struct control answer;
+    CHECK(net_raw_await(end, MSG_PING, 4 * NS_PER_SEC, &answer)); /* an UPDATE is let pass */
+    control_fini(&answer);
+    CHECK(!end->got_end);
+    c = initial(&s);
+    net_raw_send(end, &c, 3, false);
+    need_refusal(end, WEFT_EMALFORMED, "HANDSHAKE");
+    serves_on(&s);
+}
+
 TEST(refuse, another_network)
 {
     struct scene s = scene(&(struct net_node_options){.network = "lab"});
