@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../cmd/common/units.h"
+#include "crew.h"
 #include "scenario.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -295,14 +296,15 @@ static void print_help(const struct command_line *c)
 
 static int run_in(struct command_line *c, struct result *result)
 {
-    char folder[] = "/tmp/weft-bench-XXXXXX";
+    char folder[64], path[80];
+    const char *parent = getenv("TMPDIR");
     if (c->setup.transport == TRANSPORT_TCP)
         return c->scenario->run(c->system, &c->setup, result);
+    snprintf(folder, sizeof(folder), "%s/weft-bench-XXXXXX", parent ? parent : "/tmp");
     if (!mkdtemp(folder))
         return bench_error("%s: %s", folder, strerror(errno));
     c->setup.folder = folder;
     int rc = c->scenario->run(c->system, &c->setup, result);
-    char path[sizeof(folder) + 16];
     snprintf(path, sizeof(path), "%s/socket", folder);
     unlink(path); /* most have done so themselves */
     if (rmdir(folder) < 0)
@@ -337,6 +339,7 @@ int scenario_main(const struct bench_system *system, const char *name, int argc,
         return misuse(&c, "%s does not offer this measurement", system->name);
     system->version(version, sizeof(version));
     result_begin(&result, name, system->name, version);
+    crew_catch_signals();
     if (run_in(&c, &result) < 0)
         return EXIT_FAILED;
     result_words(&result, "setting", system->setting);

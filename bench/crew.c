@@ -25,6 +25,25 @@ struct message {
 };
 #define HEAD offsetof(struct message, data)
 
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal_number)
+{
+    interrupted = signal_number;
+}
+
+void crew_catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = interrupt}; /* no SA_RESTART: poll shall return */
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+bool crew_interrupted(void)
+{
+    return interrupted != 0;
+}
+
 void crew_tell(int fd, enum told what, const void *data, size_t size)
 {
     struct message m = {.what = (char)what};
@@ -43,9 +62,9 @@ int crew_await(int fd, enum told what, void *data, size_t size, int timeout_ms)
     int n;
     do
         n = poll(&p, 1, timeout_ms);
-    while (n < 0 && errno == EINTR && timeout_ms < 0);
+    while (n < 0 && errno == EINTR && !crew_interrupted());
     if (n <= 0)
-        return 1;
+        return n == 0 ? 1 : -1;
     ssize_t got = recv(fd, &m, sizeof(m), 0);
     if (got != (ssize_t)(HEAD + size) || m.what != (char)what)
         return -1;
@@ -64,6 +83,8 @@ static _Noreturn void child(struct crew *crew, int fd, pid_t parent,
     if (getppid() != parent)
         _exit(1);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGINT, SIG_IGN); /* it comes from a terminal to all, and the parent sees to it */
+    signal(SIGTERM, SIG_DFL);
     for (unsigned i = 0; i < crew->count; i++)
         close(crew->members[i].fd);
     int rc = role_run(fd, arg);
@@ -98,6 +119,8 @@ int crew_expect(struct crew *crew, int member, enum told what, void *data, size_
 {
     struct member *m = &crew->members[member];
     int rc = crew_await(m->fd, what, data, size, timeout_ms);
+    if (crew_interrupted())
+        return bench_error("interrupted");
     if (rc < 0)
         bench_error("the %s has failed", m->role);
     if (rc > 0)
@@ -132,11 +155,13 @@ int crew_join(struct crew *crew, int member, int timeout_ms)
     struct pollfd p = {.fd = m->fd, .events = POLLIN};
     uint64_t deadline = bench_now_ns() + (uint64_t)timeout_ms * 1000000;
     char dropped[sizeof(struct message)];
-    while (bench_now_ns() < deadline) {
+    while (bench_now_ns() < deadline && !crew_interrupted()) {
         if (poll(&p, 1, 100) > 0 && recv(m->fd, dropped, sizeof(dropped), 0) <= 0)
             return reap(m);
     }
-    return bench_error("the %s did not end within %d s", m->role, timeout_ms / 1000);
+    return crew_interrupted()
+               ? bench_error("interrupted")
+               : bench_error("the %s did not end within %d s", m->role, timeout_ms / 1000);
 }
 
 void crew_end(struct crew *crew)

@@ -3,6 +3,7 @@
 #ifndef BENCH_CREW_H
 #define BENCH_CREW_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -23,8 +24,14 @@ enum told {
 void crew_tell(int fd, enum told what, const void *data, size_t size);
 
 /* Wait for `what` and its `size` bytes for `timeout_ms` (-1: for ever; 0: look whether it is
- * there). Returns 0; 1: not in time; -1: the other side is gone, or it told something else. */
+ * there). Returns 0; 1: not in time; -1: interrupted, the other side is gone, or it told something
+ * else. */
 int crew_await(int fd, enum told what, void *data, size_t size, int timeout_ms);
+
+/* From now on SIGINT and SIGTERM end the measurement instead of the process: what waits here gives
+ * up. The members do not see a SIGINT. */
+void crew_catch_signals(void);
+bool crew_interrupted(void);
 
 struct crew {
     unsigned count;

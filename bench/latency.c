@@ -91,9 +91,11 @@ int latency_run(const struct bench_system *system, const struct bench_setup *set
     if (rc < 0)
         return -1;
     const struct histogram *h = &l.found->round_trips;
-    if (l.found->wrong || h->samples == 0)
-        return bench_error("%llu answers of %llu were wrong", (unsigned long long)l.found->wrong,
-                           (unsigned long long)h->samples);
+    if (l.found->wrong)
+        return bench_error("%llu answers were not what was asked",
+                           (unsigned long long)l.found->wrong);
+    if (h->samples == 0)
+        return bench_error("too short: no answer came in time to be counted");
     result_count(result, "size", setup->size);
     result_count(result, "samples", h->samples);
     result_count(result, "p50_ns", histogram_quantile(h, 0.5));

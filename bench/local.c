@@ -51,9 +51,11 @@ int local_run(const struct bench_system *system, const struct bench_setup *setup
     if (measure(&l, &sent) < 0)
         return -1;
     uint64_t received = sink_received(l.sink), wrong = atomic_load(&l.sink->wrong);
-    if (wrong || received < 2)
-        return bench_error("%llu messages of %llu were wrong", (unsigned long long)wrong,
-                           (unsigned long long)sent);
+    if (wrong)
+        return bench_error("%llu messages were damaged, out of order or came twice",
+                           (unsigned long long)wrong);
+    if (received < 2)
+        return bench_error("too short: not two messages came");
     double seconds = (double)(l.sink->last_ns - l.sink->first_ns) / 1e9;
     double per_s = (double)(received - 1) / seconds;
     result_count(result, "size", setup->size);
