@@ -44,7 +44,8 @@ static const struct bench_command *const benches[] = {
 /* ---- For the measurements ---------------------------------------------------------------------
  */
 
-static void say(const struct bench_command *command, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void say(const struct bench_command *command,
+                                                      const char *format, va_list args)
 {
     fprintf(stderr, "weft bench %s: ", command->name);
     vfprintf(stderr, format, args);
