@@ -11,8 +11,8 @@ BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 METHOD = """\
 Every run is one program start: `weft bench NAME` for weft, `bench-peers SYSTEM NAME` for the others, through
-their own public APIs. One harness measures all of them: the same loops, the same checks of number and order,
-the same clock (`CLOCK_MONOTONIC`, read at the ends of what is timed, not for each message of a throughput run).
+their own public APIs. One harness measures all of them: the same loops, the same checks of number and order, the same
+clock. What that costs a message, and when a rate begins and ends, is in [README.md](README.md).
 A round measures every point once with every system, cases and systems in an order shuffled anew, and all rounds
 are done before anything is counted. So whatever else the machine does meets all systems alike.
 

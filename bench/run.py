@@ -77,12 +77,12 @@ def measure_all(options, tables):
 def write_documents(results, tables, meta, folder, whole):
     with open(os.path.join(HERE, "notes.md"), encoding="utf-8") as file:
         notes = file.read() if whole else ""
-    charts.draw(results, tables, os.path.join(folder, "charts"))
     report.write(os.path.join(folder, "RESULTS.md"), report.results_text(results, tables, meta, notes, "charts"))
     if whole:
         with open(README, encoding="utf-8") as file:
             text = file.read()
         report.write(README, report.between_markers(text, report.readme_text(results, tables, meta)))
+    charts.draw(results, tables, os.path.join(folder, "charts"))
 
 
 def save(results, meta, folder):
