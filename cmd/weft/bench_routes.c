@@ -20,9 +20,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -367,12 +369,15 @@ static int run(int argc, char **argv)
     if (child < 0)
         return bench_failed(&bench_routes, "no second process: %s", strerror(errno));
     if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         close(fds[0]);
         _exit(be_subscriber(&r, fds[1]));
     }
     close(fds[1]);
     code = be_publisher(&r, fds[0], &f);
     close(fds[0]);
+    if (code != EXIT_OK)
+        kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     return code == EXIT_OK ? report(&r, &f) : code;
 }
@@ -391,5 +396,7 @@ const struct bench_command bench_routes = {
             "      --count N     intents, and interests, at most 400000 (default 100000)\n"
             "      --patterns N  of the interests (default 1000)\n"
             "      --json        one JSON object on one line\n"
-            "  -h, --help        this text\n",
+            "  -h, --help    this text\n"
+            "\n"
+            "Exit codes: 0 measured; 1 it failed; 2 wrong usage.\n",
 };
