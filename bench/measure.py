@@ -16,6 +16,7 @@ from plan import BROKER, PROGRAM, WEFT
 
 TIMEOUT = 30  # seconds for one run; the longest needs a fraction of it
 FAILURES = 2
+ROUNDS = 5  # at least, for figures that go into the report
 
 
 class RunError(Exception):
@@ -142,9 +143,12 @@ class Progress:
         self.total, self.done = rounds * sum(planned(case) for _, case in cases), 0
         self.started = time.monotonic()
 
+    def spent(self):
+        return time.monotonic() - self.started
+
     def say(self, number, rounds, table, case, parts):
         self.done += planned(case)
-        left = int((time.monotonic() - self.started) * (self.total - self.done) / self.done)
+        left = int(self.spent() * (self.total - self.done) / self.done)
         print(f"[{number}/{rounds}, {left // 60}:{left % 60:02} left] {table.name} {case.label}: {', '.join(parts)}",
               flush=True)
 
@@ -171,12 +175,15 @@ def one_case(programs, results, table, case, rng):
     return parts
 
 
-def measure(programs, tables, rounds, rng):
-    """All rounds."""
+def measure(programs, tables, rounds, rng, seconds):
+    """So many rounds; above ROUNDS only as many as fit into so many seconds."""
     results = Results()
     cases = [(table, case) for table in tables for case in table.cases]
     progress = Progress(cases, rounds)
     for number in range(1, rounds + 1):
+        if number > ROUNDS and progress.spent() * number / (number - 1) > seconds:
+            print(f"{number - 1} rounds must do: this machine takes its time", flush=True)
+            break
         results.rounds = number
         for table, case in rng.sample(cases, len(cases)):
             parts = one_case(programs, results, table, case, rng)
