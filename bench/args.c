@@ -339,8 +339,7 @@ int scenario_main(const struct bench_system *system, const char *name, int argc,
         return misuse(&c, "%s does not offer this measurement", system->name);
     system->version(version, sizeof(version));
     result_begin(&result, name, system->name, version);
-    crew_catch_signals();
-    if (run_in(&c, &result) < 0)
+    if (crew_catch_signals() < 0 || run_in(&c, &result) < 0)
         return EXIT_FAILED;
     result_words(&result, "setting", system->setting);
     if (result_print(&result, stdout, c.json))

@@ -181,10 +181,12 @@ struct bench_system {
     int (*subscriber_receive)(void *self, struct sink *sink); /* until the sink is done */
     void (*subscriber_close)(void *self);
 
-    /* Round trips: the answering side opens first, with an empty address to fill in. */
+    /* Round trips: the answering side opens first, with an empty address to fill in. The first
+     * question may come as soon as pair_wait has returned on both sides. */
     int (*pair_open)(const struct bench_setup *setup, bool asks, char address[BENCH_ADDRESS],
                      void **ret_self);
-    int (*pair_wait)(void *self); /* until the other side hears us; NULL where open does */
+    int (*pair_wait)(void *self, struct pinger *pinger); /* until the other side hears us; NULL: it
+                                                            does */
     int (*pair_ask)(void *self, struct pinger *pinger);
     int (*pair_answer)(void *self, struct pinger *pinger);
     void (*pair_close)(void *self);

@@ -3,7 +3,8 @@
  *
  * A child that fails says why on stderr and exits: its socket closes, whoever waits for it learns
  * so at once, and crew_end kills the others. A child that hangs is late for what is expected of it.
- * A parent that dies takes its children along (PR_SET_PDEATHSIG). */
+ * A parent that dies takes its children along (PR_SET_PDEATHSIG); one that is interrupted stops
+ * waiting and kills them. */
 #include "crew.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,23 +27,54 @@ struct message {
 };
 #define HEAD offsetof(struct message, data)
 
-static volatile sig_atomic_t interrupted;
+/* Readable once a signal has come; never read. Negative: signals are not caught. */
+static int signal_fd = -1;
 
-static void interrupt(int signal_number)
+static void signals_meant(sigset_t *set)
 {
-    interrupted = signal_number;
+    sigemptyset(set);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
 }
 
-void crew_catch_signals(void)
+int crew_catch_signals(void)
 {
-    struct sigaction action = {.sa_handler = interrupt}; /* no SA_RESTART: poll shall return */
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    sigset_t set;
+    signals_meant(&set);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
+    return signal_fd < 0 ? bench_error("signalfd: %s", strerror(errno)) : 0;
 }
 
 bool crew_interrupted(void)
 {
-    return interrupted != 0;
+    struct pollfd p = {.fd = signal_fd, .events = POLLIN};
+    return poll(&p, 1, 0) > 0;
+}
+
+void crew_sleep_until(uint64_t ns)
+{
+    struct pollfd p = {.fd = signal_fd, .events = POLLIN};
+    uint64_t now;
+    while ((now = bench_now_ns()) < ns) {
+        struct timespec left = {.tv_sec = (time_t)((ns - now) / 1000000000),
+                                .tv_nsec = (long)((ns - now) % 1000000000)};
+        if (ppoll(&p, 1, &left, NULL) > 0)
+            return;
+    }
+}
+
+/* Wait for `fd` or a signal. Returns 1: fd; 0: not in time; -1: a signal. */
+static int await_input(int fd, int timeout_ms)
+{
+    struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = signal_fd, .events = POLLIN}};
+    int n;
+    do
+        n = poll(p, 2, timeout_ms);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0)
+        return n;
+    return p[1].revents ? -1 : 1;
 }
 
 void crew_tell(int fd, enum told what, const void *data, size_t size)
@@ -58,11 +91,7 @@ void crew_tell(int fd, enum told what, const void *data, size_t size)
 int crew_await(int fd, enum told what, void *data, size_t size, int timeout_ms)
 {
     struct message m;
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    int n;
-    do
-        n = poll(&p, 1, timeout_ms);
-    while (n < 0 && errno == EINTR && !crew_interrupted());
+    int n = await_input(fd, timeout_ms);
     if (n <= 0)
         return n == 0 ? 1 : -1;
     ssize_t got = recv(fd, &m, sizeof(m), 0);
@@ -82,9 +111,13 @@ static _Noreturn void child(struct crew *crew, int fd, pid_t parent,
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
+    sigset_t set;
+    signals_meant(&set);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    close(signal_fd);
+    signal_fd = -1;
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN); /* it comes from a terminal to all, and the parent sees to it */
-    signal(SIGTERM, SIG_DFL);
     for (unsigned i = 0; i < crew->count; i++)
         close(crew->members[i].fd);
     int rc = role_run(fd, arg);
@@ -114,22 +147,53 @@ int crew_start(struct crew *crew, const char *role, int (*role_run)(int fd, void
     return (int)crew->count++;
 }
 
+/* Wait for a member, or for another to end, which it should not. Returns 1: the member; 0: not in
+ * time; -1: a signal; -2 - i: member i is gone. */
+static int await_member(struct crew *crew, int member, int timeout_ms)
+{
+    struct pollfd p[CREW_MAX + 1];
+    int n, count = (int)crew->count;
+    for (int i = 0; i < count; i++) {
+        const struct member *m = &crew->members[i];
+        p[i].fd = m->pid && (i == member || !m->may_fail) ? m->fd : -1;
+        p[i].events = i == member ? POLLIN : 0;
+    }
+    p[count] = (struct pollfd){.fd = signal_fd, .events = POLLIN};
+    do
+        n = poll(p, (nfds_t)count + 1, timeout_ms);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0)
+        return n;
+    if (p[count].revents)
+        return -1;
+    for (int i = 0; i < count && !p[member].revents; i++)
+        if (p[i].revents)
+            return -2 - i;
+    return 1;
+}
+
+static int is_late(const struct member *m, enum told what, int timeout_ms)
+{
+    const char *missing = what == TOLD_ADDRESS || what == TOLD_READY ? "start"
+                          : what == TOLD_HEARD                       ? "hear anything"
+                                                                     : "finish";
+    return bench_error("the %s did not %s within %d s", m->role, missing, timeout_ms / 1000);
+}
+
 int crew_expect(struct crew *crew, int member, enum told what, void *data, size_t size,
                 int timeout_ms)
 {
     struct member *m = &crew->members[member];
-    int rc = crew_await(m->fd, what, data, size, timeout_ms);
-    if (crew_interrupted())
+    int rc = await_member(crew, member, timeout_ms);
+    if (rc == 0)
+        return is_late(m, what, timeout_ms);
+    if (rc == -1)
         return bench_error("interrupted");
     if (rc < 0)
-        bench_error("the %s has failed", m->role);
-    if (rc > 0)
-        bench_error("the %s did not %s within %d s", m->role,
-                    what == TOLD_ADDRESS || what == TOLD_READY ? "start"
-                    : what == TOLD_HEARD                       ? "hear anything"
-                                                               : "finish",
-                    timeout_ms / 1000);
-    return rc == 0 ? 0 : -1;
+        return bench_error("the %s has failed", crew->members[-2 - rc].role);
+    if (crew_await(m->fd, what, data, size, 0) != 0)
+        return bench_error("the %s has failed", m->role);
+    return 0;
 }
 
 /* ---- The end ----------------------------------------------------------------------------------
@@ -148,20 +212,19 @@ static int reap(struct member *m)
     return bench_error("the %s has failed", m->role);
 }
 
-/* Its socket is the first thing that goes when it exits. */
+/* Its socket is the first thing that goes when it exits; what it has told before is of no interest
+ * any more. */
 int crew_join(struct crew *crew, int member, int timeout_ms)
 {
     struct member *m = &crew->members[member];
-    struct pollfd p = {.fd = m->fd, .events = POLLIN};
-    uint64_t deadline = bench_now_ns() + (uint64_t)timeout_ms * 1000000;
-    char dropped[sizeof(struct message)];
-    while (bench_now_ns() < deadline && !crew_interrupted()) {
-        if (poll(&p, 1, 100) > 0 && recv(m->fd, dropped, sizeof(dropped), 0) <= 0)
+    struct message left;
+    int rc;
+    while ((rc = await_input(m->fd, timeout_ms)) > 0)
+        if (recv(m->fd, &left, sizeof(left), 0) <= 0)
             return reap(m);
-    }
-    return crew_interrupted()
-               ? bench_error("interrupted")
-               : bench_error("the %s did not end within %d s", m->role, timeout_ms / 1000);
+    if (rc < 0)
+        return bench_error("interrupted");
+    return bench_error("the %s did not end within %d s", m->role, timeout_ms / 1000);
 }
 
 void crew_end(struct crew *crew)

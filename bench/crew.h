@@ -29,9 +29,12 @@ void crew_tell(int fd, enum told what, const void *data, size_t size);
 int crew_await(int fd, enum told what, void *data, size_t size, int timeout_ms);
 
 /* From now on SIGINT and SIGTERM end the measurement instead of the process: what waits here gives
- * up. The members do not see a SIGINT. */
-void crew_catch_signals(void);
+ * up. The members do not see a SIGINT. Returns 0, or -1 after an explanation. */
+int crew_catch_signals(void);
 bool crew_interrupted(void);
+
+/* Sleep until then by bench_now_ns, or until interrupted. */
+void crew_sleep_until(uint64_t ns);
 
 struct crew {
     unsigned count;
@@ -39,6 +42,7 @@ struct crew {
         const char *role; /* for messages */
         pid_t pid;        /* 0: has ended */
         int fd;
+        bool may_fail; /* no reason to give up */
     } members[CREW_MAX];
 };
 
@@ -46,7 +50,8 @@ struct crew {
  * index, or -1 after an explanation. */
 int crew_start(struct crew *crew, const char *role, int (*role_run)(int fd, void *arg), void *arg);
 
-/* As crew_await of a member, with an explanation when it fails or is late. Returns 0 or -1. */
+/* As crew_await of a member, with an explanation when it is late, or when any of them fails.
+ * Returns 0 or -1. */
 int crew_expect(struct crew *crew, int member, enum told what, void *data, size_t size,
                 int timeout_ms);
 

@@ -35,7 +35,7 @@ static int side(int fd, void *arg)
         return -1;
     if (!l->asks)
         crew_tell(fd, TOLD_ADDRESS, l->address, sizeof(l->address));
-    int rc = l->system->pair_wait ? l->system->pair_wait(self) : 0;
+    int rc = l->system->pair_wait ? l->system->pair_wait(self, &pinger) : 0;
     if (rc == 0) {
         crew_tell(fd, TOLD_READY, NULL, 0);
         rc = crew_await(fd, TOLD_GO, NULL, 0, -1);

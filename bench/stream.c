@@ -8,11 +8,9 @@
  * With `stop`, the last subscriber is stopped half-way (SIGSTOP) and goes on when the time is over,
  * so that a publisher that waits for it comes to an end. Whether the end mark still reaches it is
  * the system's affair: its messages are counted, but nothing is expected of it. */
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include "crew.h"
 #include "scenario.h"
@@ -140,14 +138,6 @@ static int start(struct stream *s)
     return 0;
 }
 
-static void sleep_until(uint64_t ns)
-{
-    struct timespec t = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR &&
-           !crew_interrupted())
-        ;
-}
-
 static uint64_t received_by_others(struct stream *s)
 {
     uint64_t sum = 0;
@@ -160,7 +150,7 @@ static uint64_t received_by_others(struct stream *s)
 static double rate_until(struct stream *s, uint64_t end_ns)
 {
     uint64_t began = bench_now_ns(), count = received_by_others(s);
-    sleep_until(end_ns);
+    crew_sleep_until(end_ns);
     return (double)(received_by_others(s) - count) * NS_PER_SECOND /
            (double)(bench_now_ns() - began);
 }
@@ -170,12 +160,13 @@ static double rate_until(struct stream *s, uint64_t end_ns)
 static void stop_one(struct stream *s)
 {
     uint64_t start_ns = bench_now_ns(), run_ns = s->setup->run_ns;
-    pid_t stopped = s->crew.members[s->subscribers[s->setup->subscribers - 1]].pid;
-    sleep_until(start_ns + run_ns / 10);
+    struct member *stopped = &s->crew.members[s->subscribers[s->setup->subscribers - 1]];
+    stopped->may_fail = true;
+    crew_sleep_until(start_ns + run_ns / 10);
     s->before_per_s = rate_until(s, start_ns + run_ns / 2);
-    kill(stopped, SIGSTOP);
+    kill(stopped->pid, SIGSTOP);
     s->after_per_s = rate_until(s, start_ns + run_ns);
-    kill(stopped, SIGCONT);
+    kill(stopped->pid, SIGCONT);
 }
 
 static int finish(struct stream *s)

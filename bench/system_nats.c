@@ -204,6 +204,12 @@ static int pair_open(const struct bench_setup *setup, bool asks, char address[BE
     return 0;
 }
 
+static int pair_wait(void *self, struct pinger *pinger)
+{
+    atomic_store(&((struct nats_side *)self)->pinger, pinger);
+    return 0;
+}
+
 static int await_end(struct nats_side *n, struct pinger *pinger)
 {
     while (sem_wait(&pinger->finished) < 0)
@@ -214,7 +220,6 @@ static int await_end(struct nats_side *n, struct pinger *pinger)
 static int pair_ask(void *self, struct pinger *pinger)
 {
     struct nats_side *n = self;
-    atomic_store(&n->pinger, pinger);
     if (send_one(n, PING, pinger->payload, pinger->size) < 0 || await_end(n, pinger) < 0)
         return -1;
     natsStatus s = natsConnection_FlushTimeout(n->connection, FLUSH_MS);
@@ -223,9 +228,7 @@ static int pair_ask(void *self, struct pinger *pinger)
 
 static int pair_answer(void *self, struct pinger *pinger)
 {
-    struct nats_side *n = self;
-    atomic_store(&n->pinger, pinger);
-    return await_end(n, pinger);
+    return await_end(self, pinger);
 }
 
 const struct bench_system system_nats = {
@@ -244,6 +247,7 @@ const struct bench_system system_nats = {
     .subscriber_receive = subscriber_receive,
     .subscriber_close = side_close,
     .pair_open = pair_open,
+    .pair_wait = pair_wait,
     .pair_ask = pair_ask,
     .pair_answer = pair_answer,
     .pair_close = side_close,

@@ -315,6 +315,11 @@ static int pair_open(const struct bench_setup *setup, bool asks, char address[BE
     return asks ? tcp_connect(setup, address, ret_self) : tcp_listen(setup, address, ret_self);
 }
 
+static int pair_wait(void *self, struct pinger *pinger)
+{
+    return tcp_accept(self);
+}
+
 static int pair_send(struct tcp *t, const void *data, size_t size)
 {
     uint32_t head = (uint32_t)size;
@@ -363,7 +368,7 @@ const struct bench_system system_tcp = {
     .subscriber_receive = tcp_receive,
     .subscriber_close = tcp_close,
     .pair_open = pair_open,
-    .pair_wait = tcp_accept,
+    .pair_wait = pair_wait,
     .pair_ask = pair_ask,
     .pair_answer = pair_answer,
     .pair_close = tcp_close,

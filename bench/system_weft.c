@@ -273,9 +273,10 @@ static int pair_open(const struct bench_setup *setup, bool asks, char address[BE
     return 0;
 }
 
-static int pair_wait(void *self)
+static int pair_wait(void *self, struct pinger *pinger)
 {
     struct weft_side *s = self;
+    atomic_store(&s->pinger, pinger);
     int rc = weft_intent_wait(s->out, WAIT_MS);
     if (rc == 0)
         rc = weft_interest_wait(s->in, WAIT_MS);
@@ -292,16 +293,13 @@ static int await_end(struct weft_side *s, struct pinger *pinger)
 static int pair_ask(void *self, struct pinger *pinger)
 {
     struct weft_side *s = self;
-    atomic_store(&s->pinger, pinger);
     int rc = weft_send(s->out, pinger->payload, pinger->size);
     return rc < 0 ? weft_failed("send", rc) : await_end(s, pinger);
 }
 
 static int pair_answer(void *self, struct pinger *pinger)
 {
-    struct weft_side *s = self;
-    atomic_store(&s->pinger, pinger);
-    return await_end(s, pinger);
+    return await_end(self, pinger);
 }
 
 const struct bench_system system_weft = {
