@@ -293,39 +293,44 @@ static int intent_share(struct router *router, struct intent *i, uint64_t schema
     return 0;
 }
 
+static int intent_open(struct router *router, struct entry *entry, const struct route *route,
+                       uint64_t schema, void *user, struct intent **ret_intent)
+{
+    if (router_is_full(router, &router->local))
+        return WEFT_ELIMIT;
+    struct intent *i;
+    int rc = intent_new(router, &router->local, entry, route, "", &i);
+    if (rc < 0)
+        return rc;
+    i->pub.schema = schema;
+    i->pub.user = user;
+    i->pub.priv_refs = 1;
+    intent_commit(router, i, NULL);
+    *ret_intent = i;
+    return 0;
+}
+
 int router_open_intent(struct router *router, const char *route, uint64_t schema, void *user,
                        struct router_intent **ret_intent)
 {
     struct route parsed;
+    struct entry *entry;
     int rc = route_parse(route, strlen(route), &parsed, NULL);
     if (rc < 0)
         return rc;
     if (parsed.kind == ROUTE_PATTERN)
         return WEFT_EPATTERN;
-    struct entry *entry = tree_find(&router->routes, &parsed);
-    struct intent *i = entry ? find_exact(router, &router->local, entry, "") : NULL;
-    if (i) {
-        rc = intent_share(router, i, schema);
-        if (rc == 0)
-            *ret_intent = &i->pub;
-        return rc;
-    }
-    if (router_is_full(router, &router->local))
-        return WEFT_ELIMIT;
     rc = tree_make(&router->routes, &parsed, &entry);
     if (rc < 0)
         return rc;
-    rc = intent_new(router, &router->local, entry, &parsed, "", &i);
-    if (rc < 0) {
+    struct intent *i = find_ours(entry);
+    rc =
+        i ? intent_share(router, i, schema) : intent_open(router, entry, &parsed, schema, user, &i);
+    if (rc < 0)
         tree_prune(&router->routes, entry);
-        return rc;
-    }
-    i->pub.schema = schema;
-    i->pub.user = user;
-    i->pub.priv_refs = 1;
-    intent_commit(router, i, NULL);
-    *ret_intent = &i->pub;
-    return 0;
+    else
+        *ret_intent = &i->pub;
+    return rc;
 }
 
 void router_close_intent(struct router *router, struct router_intent *intent)
@@ -352,7 +357,7 @@ static void set_link_alias(struct router *router, struct intent *i, uint32_t ali
     router_mark_changed(router, &i->pub);
 }
 
-/* It is declared again. Others are told only of what is new for them. */
+/* It is declared again. Never fails. Others are told only of what is new for them. */
 static void intent_refresh(struct router *router, struct intent *i, const struct decl *decl,
                            uint64_t mono_ns)
 {
@@ -377,24 +382,22 @@ static void intent_refresh(struct router *router, struct intent *i, const struct
         ask_repeat(router, ask);
 }
 
-static int intent_learn(struct router *router, struct endpoint *from, const struct route *route,
-                        const struct decl *decl, uint64_t mono_ns)
+static int intent_learn(struct router *router, struct endpoint *from, struct entry *entry,
+                        const struct route *route, const struct decl *decl, uint64_t mono_ns)
 {
-    struct entry *entry;
     struct intent *i;
     struct ask *ask = NULL;
     if (router_is_full(router, from))
         return WEFT_ELIMIT;
-    int rc = tree_make(&router->routes, route, &entry);
+    int rc = intent_new(router, from, entry, route, decl->origin ? decl->origin : "", &i);
     if (rc < 0)
         return rc;
-    rc = intent_new(router, from, entry, route, decl->origin ? decl->origin : "", &i);
-    if (rc < 0)
-        goto prune;
     if (endpoint_is_asked(from) && !(from->base && route->kind == ROUTE_HASHED)) {
         rc = ask_make(router, from, entry, i->pub.route, &ask);
-        if (rc < 0)
-            goto free_intent;
+        if (rc < 0) {
+            intent_free(i);
+            return rc;
+        }
     }
     i->pub.link_alias = decl->alias;
     i->pub.hops = (uint8_t)decl->hops;
@@ -402,11 +405,6 @@ static int intent_learn(struct router *router, struct endpoint *from, const stru
     lease_start(&intent_of_link(i)->lease, from, decl, true, mono_ns);
     intent_commit(router, i, ask);
     return 0;
-free_intent:
-    intent_free(i);
-prune:
-    tree_prune(&router->routes, entry);
-    return rc;
 }
 
 static int intent_withdraw(struct router *router, struct endpoint *from, const struct decl *decl)
@@ -435,14 +433,19 @@ int router_learn_intent(struct router *router, uint32_t endpoint, const struct d
     int rc = decl_check(from, decl, true, &route);
     if (rc < 0)
         return rc;
-    struct entry *entry = tree_find(&router->routes, &route);
-    struct intent *i =
-        entry ? find_exact(router, from, entry, decl->origin ? decl->origin : "") : NULL;
+    struct entry *entry; /* made before it is known to be needed: one walk does */
+    rc = tree_make(&router->routes, &route, &entry);
+    if (rc < 0)
+        return rc;
+    struct intent *i = find_exact(router, from, entry, decl->origin ? decl->origin : "");
     struct intent *other = decl->alias ? find_alias(router, from, decl->alias) : NULL;
     if (other && other != i)
-        return WEFT_EPROTO;
-    if (!i)
-        return intent_learn(router, from, &route, decl, mono_ns);
-    intent_refresh(router, i, decl, mono_ns);
-    return 0;
+        rc = WEFT_EPROTO;
+    else if (i)
+        intent_refresh(router, i, decl, mono_ns);
+    else
+        rc = intent_learn(router, from, entry, &route, decl, mono_ns);
+    if (rc < 0)
+        tree_prune(&router->routes, entry);
+    return rc;
 }

@@ -43,31 +43,24 @@ void interest_free(struct router_interest *interest)
     mem_free(interest);
 }
 
-/* A record that hangs nowhere yet, its entry made. Errors: WEFT_ELIMIT, WEFT_ENOMEM. */
-static int interest_new(struct router *router, struct endpoint *from, const struct route *route,
-                        struct router_interest **ret_interest)
+/* A record that hangs nowhere yet. Errors: WEFT_ELIMIT, WEFT_ENOMEM. */
+static int interest_new(struct router *router, struct endpoint *from, struct entry *entry,
+                        const struct route *route, struct router_interest **ret_interest)
 {
-    struct entry *entry;
     if (router_is_full(router, from))
         return WEFT_ELIMIT;
-    int rc = tree_make(tree_of(router, route->kind), route, &entry);
-    if (rc < 0)
-        return rc;
     struct router_interest *i = mem_zalloc(sizeof(*i));
     if (!i)
-        goto prune;
+        return WEFT_ENOMEM;
     i->route = str_share(entry->route, route->text, route->len);
-    if (!i->route)
-        goto free_interest;
+    if (!i->route) {
+        mem_free(i);
+        return WEFT_ENOMEM;
+    }
     i->from = from;
     i->entry = entry;
     *ret_interest = i;
     return 0;
-free_interest:
-    mem_free(i);
-prune:
-    tree_prune(tree_of(router, route->kind), entry);
-    return WEFT_ENOMEM;
 }
 
 static void count_interest(struct router *router, const struct endpoint *from, uint32_t by)
@@ -129,13 +122,20 @@ int router_open_interest(struct router *router, const char *route, uint64_t sche
                          struct router_interest **ret_interest)
 {
     struct route parsed;
+    struct entry *entry;
     struct router_interest *i;
     int rc = route_parse(route, strlen(route), &parsed, NULL);
     if (rc < 0)
         return rc;
-    rc = interest_new(router, &router->local, &parsed, &i);
+    struct tree *tree = tree_of(router, parsed.kind);
+    rc = tree_make(tree, &parsed, &entry);
     if (rc < 0)
         return rc;
+    rc = interest_new(router, &router->local, entry, &parsed, &i);
+    if (rc < 0) {
+        tree_prune(tree, entry);
+        return rc;
+    }
     i->schema = schema;
     i->ours.user = user;
     interest_commit(router, i);
@@ -205,15 +205,21 @@ int router_learn_interest(struct router *router, uint32_t endpoint, const struct
     int rc = decl_check(from, decl, false, &route);
     if (rc < 0)
         return rc;
-    struct entry *entry = tree_find(tree_of(router, route.kind), &route);
-    struct router_interest *i = entry ? interest_find(router, from, entry) : NULL;
+    struct tree *tree = tree_of(router, route.kind);
+    struct entry *entry; /* made before it is known to be needed: one walk does */
+    rc = tree_make(tree, &route, &entry);
+    if (rc < 0)
+        return rc;
+    struct router_interest *i = interest_find(router, from, entry);
     if (i) {
         interest_refresh(router, i, decl, mono_ns);
         return 0;
     }
-    rc = interest_new(router, from, &route, &i);
-    if (rc < 0)
+    rc = interest_new(router, from, entry, &route, &i);
+    if (rc < 0) {
+        tree_prune(tree, entry);
         return rc;
+    }
     i->schema = decl->schema;
     i->link.lease.hops = (uint8_t)decl->hops;
     lease_start(&i->link.lease, from, decl, false, mono_ns);
