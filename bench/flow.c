@@ -37,13 +37,23 @@ int bench_error(const char *format, ...)
 /* Small messages share a look at the clock, which costs as much as several of them. */
 int feed_init(struct feed *s, const struct bench_setup *setup)
 {
+    size_t room = setup->size;
     *s = (struct feed){.size = setup->size};
-    s->batch = setup->size <= 4096 ? 64 : setup->size <= 65536 ? 4 : 1;
-    s->payload = malloc(setup->size);
+    s->batch = setup->size <= 256 ? 256 : setup->size <= 4096 ? 64 : setup->size <= 65536 ? 4 : 1;
+    if (setup->size <= 1024) {
+        s->lead = FEED_LEAD;
+        s->mask = FEED_SLOTS - 1;
+        while (((size_t)1 << s->shift) < setup->size)
+            s->shift++;
+        room = (size_t)FEED_SLOTS << s->shift;
+    }
+    s->payload = malloc(room);
     if (!s->payload)
         return bench_error("out of memory");
-    for (size_t i = 0; i < setup->size; i++)
+    for (size_t i = 0; i < room; i++)
         s->payload[i] = (uint8_t)(i * 31);
+    for (uint64_t i = 0; i < s->lead; i++)
+        feed_number(s, i);
     return 0;
 }
 
