@@ -1,7 +1,7 @@
 # Horizontal bars with the range of the rounds, one colour for weft and one for the rest. The caller sets:
 # data, out, head, unit, ticks (their format), rows, logscale (0 or 1), least, most, goal (NaN: none).
 # Columns of data: row, value, lowest, highest, label, text beside the bar, is it weft (0 or 1).
-set terminal svg size 900,(120 + 34 * rows) font "sans-serif,15" background "#ffffff"
+set terminal svg size 900,(150 + 34 * rows) font "sans-serif,15" background "#ffffff"
 set output out
 set datafile separator "\t"
 set title head font ",18" textcolor "#1a1a1a"

@@ -96,8 +96,13 @@ class Results:
 
     def add(self, key, value=None, error=None):
         """The value of this round; the rounds before in which there was none count as failed."""
-        self.values[key] += [None] * (self.rounds - 1 - len(self.values[key]))
-        self.values[key].append(value)
+        earlier = self.values[key]
+        earlier += [None] * (self.rounds - 1 - len(earlier))
+        if value:
+            # Texts are the same in all rounds; the first that succeeded has them.
+            had = next((other for other in earlier if other), {})
+            value = {name: what for name, what in value.items() if not isinstance(what, str) or had.get(name) != what}
+        earlier.append(value)
         if error:
             self.errors[key].append(error)
 
