@@ -4,9 +4,11 @@
 #define BASE_BUF_H
 
 #include <stdarg.h>
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/util.h"
 
@@ -39,26 +41,28 @@ void buf_consume(struct buf *b, size_t size);
 /* Big-endian integers in place. */
 static inline uint32_t load_u32(const uint8_t *p)
 {
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+    uint32_t v;
+    memcpy(&v, p, sizeof(v));
+    return be32toh(v);
 }
 
 static inline uint64_t load_u64(const uint8_t *p)
 {
-    return (uint64_t)load_u32(p) << 32 | load_u32(p + 4);
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return be64toh(v);
 }
 
 static inline void store_u32(uint8_t *p, uint32_t v)
 {
-    p[0] = (uint8_t)(v >> 24);
-    p[1] = (uint8_t)(v >> 16);
-    p[2] = (uint8_t)(v >> 8);
-    p[3] = (uint8_t)v;
+    v = htobe32(v);
+    memcpy(p, &v, sizeof(v));
 }
 
 static inline void store_u64(uint8_t *p, uint64_t v)
 {
-    store_u32(p, (uint32_t)(v >> 32));
-    store_u32(p + 4, (uint32_t)v);
+    v = htobe64(v);
+    memcpy(p, &v, sizeof(v));
 }
 
 #endif

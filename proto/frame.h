@@ -58,6 +58,25 @@ struct frame {
  * WEFT_ETOOBIG (over max_frame, or a Header over FRAME_HEADER_MAX). */
 int frame_scan(const uint8_t *data, size_t len, size_t max_frame, struct frame *ret_frame);
 
+/* The common case of frame_scan, inline: true when a whole compact frame stands at the front of
+ * `data`, taken apart. False says nothing about it: ask frame_scan. */
+static inline bool frame_scan_compact(const uint8_t *data, size_t len, size_t max_frame,
+                                      struct frame *ret_frame)
+{
+    if (len < FRAME_COMPACT_HEAD || load_u32(data) != FRAME_MAGIC_COMPACT)
+        return false;
+    size_t size = (size_t)load_u32(data + 4) + 8;
+    if (size > len || size < FRAME_COMPACT_HEAD || size > max_frame)
+        return false;
+    ret_frame->size = size;
+    ret_frame->compact = true;
+    ret_frame->alias = load_u32(data + 8);
+    ret_frame->timestamp = load_u64(data + 12);
+    ret_frame->body = data + FRAME_COMPACT_HEAD;
+    ret_frame->body_size = size - FRAME_COMPACT_HEAD;
+    return true;
+}
+
 /* A Header taken apart in place; bytes and strings point into the frame. Absent fields are 0 or
  * NULL. */
 struct header {
