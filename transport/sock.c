@@ -152,6 +152,12 @@ static int sock_write(struct stream *base, const uv_buf_t *bufs, unsigned count)
     return 0;
 }
 
+static ssize_t sock_write_some(struct stream *base, const uv_buf_t *bufs, unsigned count)
+{
+    ssize_t n = send_once(from_base(base)->fd, bufs, count, 0);
+    return n < 0 ? broken(n) : n;
+}
+
 static void write_rest(struct sock_stream *s)
 {
     int error = 0;
@@ -363,6 +369,7 @@ static const struct stream_ops ops = {
     .read_start = sock_read_start,
     .read_stop = sock_read_stop,
     .write = sock_write,
+    .write_some = sock_write_some,
     .shutdown = sock_shutdown,
     .unsent = sock_unsent,
     .close = sock_close,

@@ -74,6 +74,16 @@ int stream_write(struct stream *s, const uv_buf_t *bufs, unsigned count)
     return s->closing ? WEFT_ELOST : s->ops->write(s, bufs, count);
 }
 
+ssize_t stream_write_some(struct stream *s, const uv_buf_t *bufs, unsigned count)
+{
+    return s->ops->write_some(s, bufs, count);
+}
+
+bool stream_can_write_some(const struct stream *s)
+{
+    return s->ops->write_some != NULL;
+}
+
 void stream_shutdown(struct stream *s)
 {
     if (!s->closing)

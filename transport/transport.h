@@ -74,6 +74,12 @@ void stream_read_stop(struct stream *s);
  * WEFT_ENOMEM; on_end does not follow by itself, and the stream can only be closed. */
 int stream_write(struct stream *s, const uv_buf_t *bufs, unsigned count);
 
+/* Write what the kernel takes at once, from any thread, as long as the stream is connected, not
+ * closed, and nobody else writes. Returns the bytes taken, 0 for none now, or a negative error:
+ * WEFT_ELOST, WEFT_ENOMEM. Not where stream_can_write_some says no. */
+ssize_t stream_write_some(struct stream *s, const uv_buf_t *bufs, unsigned count);
+bool stream_can_write_some(const struct stream *s);
+
 /* End our direction once what was written is out: the other side reads it all and then the end.
  * Reading goes on. Not while a write is under way. */
 void stream_shutdown(struct stream *s);
@@ -107,6 +113,7 @@ struct stream_ops {
     int (*read_start)(struct stream *s);
     void (*read_stop)(struct stream *s);
     int (*write)(struct stream *s, const uv_buf_t *bufs, unsigned count);
+    ssize_t (*write_some)(struct stream *s, const uv_buf_t *bufs, unsigned count); /* or NULL */
     void (*shutdown)(struct stream *s);
     size_t (*unsent)(struct stream *s);
     void (*close)(struct stream *s);
