@@ -46,6 +46,7 @@ static void conn_free(struct conn *c)
     node->messages_out += c->out.messages;
     node->bytes_out += c->out.bytes;
     list_remove(&c->out.dirty_node);
+    bulk_leave(&c->out);
     plane_unlock(node);
     if (c->by_id.hh.tbl)
         map_del(&node->conns_by_id, &c->by_id);
@@ -171,6 +172,11 @@ static bool take_message(struct conn *c, struct flow *flow, const struct incomin
         plane_unlock(node);
         return true;
     }
+    if (flow->callbacks_only) {
+        deliver_calls(node, flow, in);
+        c->messages_in++;
+        return true;
+    }
     bool expired = c->pause_until && c->pause_until <= node_now().mono_ns;
     if (deliver(node, c, flow, in, !expired)) {
         c->pause_until = 0;
@@ -235,7 +241,9 @@ static size_t parse(struct conn *c, const uint8_t *data, size_t len)
     size_t used = 0;
     while (c->state == CONN_OPEN && !c->paused) {
         struct frame frame;
-        int rc = frame_scan(data + used, len - used, c->rx_max, &frame);
+        int rc = frame_scan_compact(data + used, len - used, c->rx_max, &frame)
+                     ? 1
+                     : frame_scan(data + used, len - used, c->rx_max, &frame);
         if (rc < 0) {
             refuse_frame(c, rc, scan_error(rc));
             break;
@@ -350,7 +358,10 @@ void conn_release(struct conn *c, bool drain)
     c->state = CONN_DRAINING;
     list_remove(&c->paused_node);
     plane_lock(node);
-    c->out.open = false;
+    c->out.open = c->out.direct = false;
+    bulk_leave(&c->out);
+    node->resume_wanted |= c->out.awaited;
+    c->out.awaited = false;
     if (!drain)
         outbox_clear(node, &c->out, true);
     bool wake = node_mark_dirty(node, &c->out);
@@ -374,6 +385,7 @@ void conn_close(struct conn *c)
         return;
     c->state = CONN_CLOSING;
     c->drain_deadline = c->retry_at = NEVER;
+    conn_stop_senders(c);
     stream_close(c->stream);
 }
 

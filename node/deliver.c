@@ -14,12 +14,27 @@ void deliver_call(weft_node *node, weft_interest *interest, const weft_msg *msg)
     bool outer = node->delivering;
     node->delivering = true;
     node->delivered++;
-    atomic_fetch_add_explicit(&interest->delivered, 1, memory_order_relaxed);
+    interest_count_delivered(interest);
     interest->options.on_message(interest, msg, interest->options.user);
     node->delivering = outer;
 }
 
 /* ---- From links ---- */
+
+/* Has a leaf no room that may still come? Who writes to it tells us then. */
+static bool peers_must_wait(weft_node *node, const struct flow *flow, size_t size)
+{
+    bool wait = false;
+    plane_lock(node);
+    for (uint32_t i = 0; i < flow->n_targets; i++) {
+        struct outbox *o = &flow->targets[i].conn->out;
+        size_t need = outbox_frame_size(o, flow->targets[i].route, size);
+        if (need && o->open && !o->stuck && !outbox_has_room(o, need))
+            wait = o->awaited = true;
+    }
+    plane_unlock(node);
+    return wait;
+}
 
 /* Does some target lack room and still have time to find it? Notes until when. */
 static bool must_wait(weft_node *node, struct conn *from, struct flow *flow, size_t size)
@@ -29,14 +44,8 @@ static bool must_wait(weft_node *node, struct conn *from, struct flow *flow, siz
         uint32_t ms = interest_wait_ms(flow->locals[i], size);
         wait_ms = ms > wait_ms ? ms : wait_ms;
     }
-    plane_lock(node);
-    for (uint32_t i = 0; i < flow->n_targets; i++) {
-        const struct outbox *o = &flow->targets[i].conn->out;
-        size_t need = outbox_frame_size(o, flow->targets[i].route, size);
-        if (need && o->open && !o->stuck && !outbox_has_room(o, need) && wait_ms < RELAY_BLOCK_MS)
-            wait_ms = RELAY_BLOCK_MS;
-    }
-    plane_unlock(node);
+    if (flow->n_targets && peers_must_wait(node, flow, size) && wait_ms < RELAY_BLOCK_MS)
+        wait_ms = RELAY_BLOCK_MS;
     if (wait_ms && !from->pause_until)
         from->pause_until = node_now().mono_ns + wait_ms * NS_PER_MS;
     return wait_ms != 0;
@@ -73,9 +82,10 @@ static void relay(weft_node *node, struct flow *flow, const struct incoming *in)
         node_wake(node);
 }
 
-static void deliver_interests(weft_node *node, struct flow *flow, const struct incoming *in)
+/* A message on the stack, over the bytes of a read buffer. */
+static weft_msg in_place(const struct flow *flow, const struct incoming *in)
 {
-    weft_msg transient = {
+    return (weft_msg){
         .transient = true,
         .data = (uint8_t *)(uintptr_t)in->data, /* readable only: the API says not to write to it */
         .size = in->size,
@@ -83,6 +93,20 @@ static void deliver_interests(weft_node *node, struct flow *flow, const struct i
         .route = flow->route,
         .sender = flow->sender,
     };
+}
+
+void deliver_calls(weft_node *node, struct flow *flow, const struct incoming *in)
+{
+    node->messages_in++;
+    flow->messages++;
+    weft_msg msg = in_place(flow, in);
+    for (uint32_t i = 0; i < flow->n_locals; i++)
+        deliver_call(node, flow->locals[i], &msg);
+}
+
+static void deliver_interests(weft_node *node, struct flow *flow, const struct incoming *in)
+{
+    weft_msg transient = in_place(flow, in);
     weft_msg *shared = NULL;
     for (uint32_t i = 0; i < flow->n_locals; i++) {
         weft_interest *interest = flow->locals[i];

@@ -37,6 +37,7 @@ static void drop_targets(struct flow *f)
     for (uint32_t i = 0; i < f->n_targets; i++)
         str_unref(f->targets[i].route);
     f->n_targets = f->n_locals = 0;
+    f->callbacks_only = false;
 }
 
 /* Nothing may refer to the flow any more, wherever it was noted. */
@@ -137,6 +138,9 @@ static bool install(struct flow *f, const struct gather *g)
         memcpy(f->locals, g->locals, g->n_locals * sizeof(weft_interest *));
     f->n_targets = g->n_targets;
     f->n_locals = g->n_locals;
+    f->callbacks_only = g->n_targets == 0;
+    for (uint32_t i = 0; i < g->n_locals; i++)
+        f->callbacks_only &= g->locals[i]->options.on_message != NULL;
     return true;
 }
 

@@ -80,8 +80,12 @@ bool node_wait(weft_node *node, pthread_cond_t *cond, uint64_t deadline)
 /* On the loop's own thread, below an entry, node_leave will see to it. */
 bool node_request_wake(weft_node *node)
 {
-    if (node->wake_sent || (on_loop(node) && node->depth))
+    if (node->wake_sent)
         return false;
+    if (on_loop(node) && node->depth) {
+        node->unsettled = true;
+        return false;
+    }
     node->wake_sent = true;
     return true;
 }
@@ -104,6 +108,16 @@ bool node_mark_dirty(weft_node *node, struct outbox *o)
     o->dirty = true;
     list_push(&node->dirty, &o->dirty_node);
     return node_request_wake(node);
+}
+
+bool node_queued(weft_node *node, struct outbox *o)
+{
+    if (o->bulk || o->dirty)
+        return false;
+    if (!o->writing)
+        return node_mark_dirty(node, o);
+    o->passed_over = true;
+    return false;
 }
 
 /* Those that wait now. What they cause to be posted is for the next round, or a callback that opens
@@ -385,6 +399,7 @@ static void settle_once(weft_node *node)
     intent_tell(node);
     node_dispatch_events(node);
     flush_dirty(node);
+    bulk_arm(node);
 }
 
 void node_enter(weft_node *node)

@@ -96,6 +96,7 @@ void node_check_left(weft_node *node)
     node->closing_handles = true;
     uv_close((uv_handle_t *)&node->wake, on_handle_closed);
     uv_close((uv_handle_t *)&node->timer, on_handle_closed);
+    bulk_close(node, on_handle_closed);
 }
 
 /* What KEEP_LAST holds back goes out before GOODBYE, after which nobody listens. */
@@ -181,7 +182,11 @@ static int init_handles(weft_node *node)
     rc = uv_timer_init(node->loop, &node->timer);
     node->wake.data = node->timer.data = node;
     node->handles = 2;
-    return rc < 0 ? transport_error(rc) : 0;
+    if (rc < 0)
+        return transport_error(rc);
+    if (bulk_open(node) < 0)
+        node_log(node, WEFT_LOG_WARN, "no timer for bulk writing; the loop writes everything");
+    return 0;
 }
 
 static int random_bytes(void *out, size_t size)
@@ -264,14 +269,18 @@ static int add_peers(weft_node *node, const weft_options *o, char *text)
 
 static void init_lists(weft_node *node)
 {
-    struct list *lists[] = {&node->conns,        &node->listeners,   &node->paused,
-                            &node->matches,      &node->matched,     &node->events,
-                            &node->commands,     &node->dirty,       &node->intents,
-                            &node->interests,    &node->local_queue, &node->spare_chunks,
-                            &node->calls_waiting};
+    struct list *lists[] = {&node->conns,        &node->listeners,    &node->paused,
+                            &node->matches,      &node->matched,      &node->events,
+                            &node->commands,     &node->dirty,        &node->bulk,
+                            &node->intents,      &node->interests,    &node->local_queue,
+                            &node->spare_chunks, &node->calls_waiting};
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         list_init(lists[i]);
-    pthread_mutex_init(&node->plane, NULL);
+    pthread_mutexattr_t spinning; /* the plane is held for less than a switch of threads takes */
+    pthread_mutexattr_init(&spinning);
+    pthread_mutexattr_settype(&spinning, PTHREAD_MUTEX_ADAPTIVE_NP);
+    pthread_mutex_init(&node->plane, &spinning);
+    pthread_mutexattr_destroy(&spinning);
     cond_init(&node->changed);
     cond_init(&node->room);
 }
@@ -285,6 +294,7 @@ static weft_node *node_alloc(const weft_options *o)
     init_lists(node);
     node->started = node_now().mono_ns;
     node->armed = node->save_at = node->rebuild_at = NEVER;
+    node->tick_fd = -1;
     node->loop_thread = uv_thread_self();
     if (copy_strings(node, o) == 0 && gather_open(node) == 0)
         node->rx = mem_alloc(RX_BUFFER);

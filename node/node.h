@@ -25,19 +25,14 @@
 #include "base/map.h"
 #include "base/str.h"
 #include "mesh/mesh.h"
+#include "node/outbox.h"
 #include "transport/transport.h"
 
 #define TEXT_SIZE 1024         /* of a sentence on what went wrong */
 #define RX_BUFFER (256u << 10) /* one a node: where all links read to */
-#define CHUNK_SIZE (64u << 10) /* messages gathered for one write */
-#define CHUNKS_SPARE 32u       /* kept for reuse */
-#define COPY_MAX (16u << 10)   /* a larger message is referenced, not copied */
-#define WRITE_BYTES (1u << 20) /* taken from an outbox for one write */
-#define WRITE_BUFS 64u
-#define RELAY_BLOCK_MS 1000u /* a relay waits so long for room at a leaf, then drops */
+#define RELAY_BLOCK_MS 1000u   /* a relay waits so long for room at a leaf, then drops */
 #define SAVE_NS (120 * NS_PER_SEC)
-#define REBUILD_NS (100 * NS_PER_MS) /* until fan-outs are tried again */
-#define FRAME_OVERHEAD (16u + FRAME_HEADER_MAX)
+#define REBUILD_NS (100 * NS_PER_MS)   /* until fan-outs are tried again */
 #define CONTROL_MAX ((size_t)64 << 20) /* the full state of a million routes fits */
 #define BASE_FRAME_BYTES 60000u
 #define BASE_SEEN_PAUSE_NS                                                                         \
@@ -45,102 +40,6 @@
                                          */
 #define BASE_UNSEEN_PAUSE_NS NS_PER_SEC /* where that sign does not come */
 #define BASE_RETRY_NS NS_PER_MS
-
-/* ---- Messages (msg.c) ---- */
-
-struct weft_msg {
-    atomic_uint refs;
-    bool transient; /* lies in a read buffer, valid during a callback: weft_msg_ref copies */
-    uint8_t *data;
-    size_t size;
-    uint64_t time;
-    struct str *route, *sender; /* references held, unless transient */
-    struct weft_msg *parent;    /* whose bytes these are, or NULL */
-};
-
-weft_msg *msg_copy(const void *data, size_t size, struct str *route, struct str *sender,
-                   uint64_t time);
-/* The same bytes under another route and time. */
-weft_msg *msg_wrap(weft_msg *parent, struct str *route, struct str *sender, uint64_t time);
-
-/* ---- Outbox (outbox.c): what waits to be written to one peer. plane ---- */
-
-enum seg_kind { SEG_CHUNK, SEG_MESSAGE, SEG_CONTROL };
-
-/* A piece of an outbox: a chunk of small compact frames; one message (head here, payload here or in
- * msg); or control frames. */
-struct seg {
-    struct list node;
-    enum seg_kind kind;
-    uint32_t alias;  /* MESSAGE: of the flow, for counting a drop */
-    weft_msg *msg;   /* MESSAGE: payload, or NULL where it is in data */
-    size_t off, len; /* unsent bytes of data are [off, len) */
-    size_t cap;
-    uint8_t data[];
-};
-
-/* KEEP_LAST: the newest message of one flow, not yet turned into a frame. */
-struct slot {
-    struct list node;
-    struct flow *flow;
-    struct str *route;
-    weft_msg *msg;
-    uint64_t time;
-};
-
-struct outbox {
-    struct list control, ordered; /* of struct seg: the two lanes */
-    struct list slots;            /* of struct slot */
-    size_t queued;                /* bytes of messages waiting or in flight */
-    size_t control_bytes;         /* the same of control frames; at most CONTROL_MAX */
-    size_t limit;
-    size_t peer_max; /* largest frame the peer takes */
-    bool open;       /* takes messages: the link is UP */
-    bool compact;    /* the peer knows aliases */
-    bool stuck;      /* a BLOCK ran out of time; no waiting until it has drained */
-    bool dirty;      /* on node->dirty */
-    struct list dirty_node;
-    uint64_t messages, bytes; /* queued in all */
-    uint64_t dropped[WEFT_DROP_REASONS];
-};
-
-void outbox_init(struct outbox *o, size_t limit);
-/* Drop everything; messages count as DROP_LINK. keep_control keeps control frames. */
-void outbox_clear(weft_node *node, struct outbox *o, bool keep_control);
-bool outbox_empty(const struct outbox *o);
-bool outbox_has_room(const struct outbox *o, size_t need);
-/* Bytes of the frame that would carry the message; 0 if the peer does not take one as large. */
-size_t outbox_frame_size(const struct outbox *o, const struct str *route, size_t size);
-/* Errors: WEFT_ENOMEM, WEFT_ELIMIT (a peer that makes us answer and does not read). */
-int outbox_put_control(weft_node *node, struct outbox *o, const void *frames, size_t size,
-                       enum lane lane);
-
-/* One message on its way into outboxes and queues. */
-struct sending {
-    struct flow *flow;
-    const void *data;
-    size_t size;
-    weft_msg *msg; /* holds data and may be shared; NULL: data must be copied */
-    uint64_t time;
-    uint32_t type; /* MSG_MESSAGE, or a user type, which goes in a standard frame */
-};
-/* Queue a frame. Errors: WEFT_ENOMEM. */
-int outbox_put(weft_node *node, struct outbox *o, const struct sending *s, struct str *route);
-/* KEEP_LAST: replace what is in the flow's slot. Errors: WEFT_ENOMEM. */
-int outbox_put_last(weft_node *node, struct outbox *o, const struct sending *s, struct str *route);
-/* Drop the oldest messages until `need` bytes fit. */
-void outbox_make_room(weft_node *node, struct outbox *o, size_t need);
-void outbox_drop(weft_node *node, struct outbox *o, struct flow *flow, enum weft_drop reason);
-/* Forget the slot of a flow that dies. */
-void outbox_drop_slot(weft_node *node, struct outbox *o, const struct flow *flow);
-/* Turn slots into frames: all, or those of one flow. */
-void outbox_flush_slots(weft_node *node, struct outbox *o, const struct flow *only);
-/* Move up to `bytes` from the lanes to `flight`, control first. */
-void outbox_take(weft_node *node, struct outbox *o, struct list *flight, size_t bytes);
-/* Account and free what was written, or (lost) was not. */
-void outbox_done(weft_node *node, struct outbox *o, struct list *flight, bool lost);
-void seg_free(weft_node *node, struct seg *seg);
-size_t seg_bytes(const struct seg *seg);
 
 /* ---- Flows (flow.c): the data plane of one router intent ---- */
 
@@ -162,6 +61,7 @@ struct flow {
     struct target *targets;
     weft_interest **locals;
     uint32_t n_targets, cap_targets, n_locals, cap_locals;
+    bool callbacks_only;                 /* no targets, and all locals have callbacks; loop */
     struct list handles;                 /* of weft_intent, local flows; loop */
     bool was_matched;                    /* what handles were last told; loop */
     struct list match_node;              /* on node->matches; loop */
@@ -219,9 +119,12 @@ struct conn {
 
     struct outbox out; /* plane */
 
-    /* writing; loop */
+    /* writing: who holds the outbox's token */
     struct list flight;
-    bool writing;
+    size_t flight_done; /* bytes of it that are written */
+
+    /* writing; loop */
+    bool writing;          /* the loop holds the token until on_written */
     bool shut;             /* our side is shut down */
     struct buf base_frame; /* base: the frame under way */
     uint64_t drain_deadline;
@@ -255,6 +158,24 @@ void conn_resume(struct conn *c);
 void conn_flush(struct conn *c);
 /* Continue after on_written. */
 void conn_written(struct conn *c, int error);
+/* Nobody but the loop writes from here on, and nobody else is still at it. */
+void conn_stop_senders(struct conn *c);
+
+/* A sender's own writing, in three steps. Take the token and what waits, or false. plane held */
+bool conn_take(struct conn *c, size_t bytes);
+/* Write as much as the kernel takes. Returns what conn_give wants. No lock held. */
+int conn_write_taken(struct conn *c);
+/* Give the token back. plane held; returns as node_post. */
+bool conn_give(struct conn *c, int result);
+
+/* ---- Bulk (bulk.c): outboxes that senders write, and the tick that looks after them ---- */
+
+int bulk_open(weft_node *node); /* WEFT_EMFILE, WEFT_ENOMEM: senders do not write, then */
+void bulk_close(weft_node *node, uv_close_cb on_closed);
+/* plane held; returns as node_post. */
+bool bulk_enter(weft_node *node, struct outbox *o);
+void bulk_leave(struct outbox *o);
+void bulk_arm(weft_node *node); /* loop */
 
 /* ---- Delivery (deliver.c) ---- */
 
@@ -268,6 +189,8 @@ struct incoming {
  * delivered, pause the link. loop */
 bool deliver(weft_node *node, struct conn *from, struct flow *flow, const struct incoming *in,
              bool may_pause);
+/* The same where all targets are callbacks of this node, which always have room. loop */
+void deliver_calls(weft_node *node, struct flow *flow, const struct incoming *in);
 /* Call an interest's callback. loop */
 void deliver_call(weft_node *node, weft_interest *interest, const weft_msg *msg);
 /* Run what other threads sent to callbacks of this node. loop */
@@ -334,6 +257,14 @@ struct weft_interest {
     atomic_uint_fast64_t dropped;
 };
 
+/* Only one thread at a time counts: the loop, or who holds the queue's lock. */
+static inline void interest_count_delivered(weft_interest *i)
+{
+    atomic_store_explicit(&i->delivered,
+                          atomic_load_explicit(&i->delivered, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
 /* How long a message may wait for room in the interest's queue; 0: there is room, or it must not
  * wait. A wait that begins is ended by weft_recv. */
 uint32_t interest_wait_ms(weft_interest *i, size_t size);
@@ -369,6 +300,9 @@ struct weft_node {
     uv_thread_t thread, loop_thread;
     uv_async_t wake;
     uv_timer_t timer;
+    uv_poll_t tick; /* of tick_fd */
+    int tick_fd;    /* a timer finer than libuv's; -1: none */
+    bool ticking;
     unsigned handles; /* uv handles and streams still to be closed */
 
     struct mesh *mesh;
@@ -385,6 +319,7 @@ struct weft_node {
     uint8_t *rx;            /* RX_BUFFER */
     unsigned depth;         /* of entries from the loop */
     bool delivering;        /* a callback runs: no direct delivery below it */
+    bool unsettled;         /* an entry has caused something that node_leave must see to */
     bool leaving, closing_handles, save_failed;
     uint64_t save_at;
     uint8_t node_id[16];
@@ -406,6 +341,7 @@ struct weft_node {
     bool closed; /* takes no more calls */
     struct list commands;
     struct list dirty; /* of struct outbox */
+    struct list bulk;  /* of struct outbox */
     struct list intents, interests;
     struct list local_queue; /* of struct local_item */
     size_t local_bytes;
@@ -449,8 +385,11 @@ bool node_request_wake(weft_node *node);
  */
 int node_post_open(weft_node *node, struct list *list, struct list *member,
                    struct command *command);
-/* Mark an outbox for writing. plane is held; returns as node_post. */
+/* Mark an outbox for writing by the loop. plane is held; returns as node_post. */
 bool node_mark_dirty(weft_node *node, struct outbox *o);
+/* A message was queued: have it written, unless that is under way. plane is held; returns as
+ * node_post. */
+bool node_queued(weft_node *node, struct outbox *o);
 /* Run fn on the loop and wait for it. Errors: what fn returns, WEFT_ECLOSED. */
 int node_call(weft_node *node, int (*fn)(weft_node *node, void *arg), void *arg);
 /* As node_call, but fn begins something that mesh answers by token. */

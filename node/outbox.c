@@ -22,6 +22,7 @@ void outbox_init(struct outbox *o, size_t limit)
     list_init(&o->ordered);
     list_init(&o->slots);
     list_init(&o->dirty_node);
+    list_init(&o->bulk_node);
     o->limit = limit;
 }
 
@@ -55,7 +56,7 @@ void seg_free(weft_node *node, struct seg *seg)
     weft_msg_unref(seg->msg);
     if (seg->kind == SEG_CHUNK && node->n_spare < CHUNKS_SPARE) {
         seg->msg = NULL;
-        list_push(&node->spare_chunks, &seg->node);
+        list_push_front(&node->spare_chunks, &seg->node); /* the one still in the cache */
         node->n_spare++;
     } else {
         mem_free(seg);
@@ -65,12 +66,6 @@ void seg_free(weft_node *node, struct seg *seg)
 bool outbox_empty(const struct outbox *o)
 {
     return list_empty(&o->control) && list_empty(&o->ordered) && list_empty(&o->slots);
-}
-
-/* A message larger than the limit passes when nothing else waits. */
-bool outbox_has_room(const struct outbox *o, size_t need)
-{
-    return o->queued == 0 || o->queued + need <= o->limit;
 }
 
 static struct header message_header(const struct str *route, uint64_t time, uint32_t type)
@@ -161,14 +156,7 @@ int outbox_put(weft_node *node, struct outbox *o, const struct sending *s, struc
     struct seg *seg = chunk_with_room(node, o, need);
     if (!seg)
         return WEFT_ENOMEM;
-    uint8_t *to = seg->data + seg->len;
-    frame_put_compact(to, s->flow->alias, s->time, s->size);
-    if (s->size)
-        memcpy(to + FRAME_COMPACT_HEAD, s->data, s->size);
-    seg->len += need;
-    o->queued += need;
-    o->messages++;
-    o->bytes += need;
+    outbox_append(o, seg, s->flow->alias, s->time, s->data, s->size);
     return 0;
 }
 
@@ -364,6 +352,15 @@ static struct list *take_slot(weft_node *node, struct outbox *o)
     return seg;
 }
 
+size_t outbox_fly(struct outbox *o, struct seg *seg, struct list *flight)
+{
+    size_t bytes = seg_bytes(seg);
+    if (seg->kind != SEG_CONTROL)
+        o->flying += bytes;
+    list_push(flight, &seg->node);
+    return bytes;
+}
+
 /* Control frames first. One slot goes past the messages of other flows, so that a lasting backlog
  * does not hold it back, unless its own INTENT may be among what waits; the others follow when
  * nothing else does. At most WRITE_BUFS / 2 segments, each of which may need two buffers. */
@@ -383,8 +380,7 @@ void outbox_take(weft_node *node, struct outbox *o, struct list *flight, size_t 
             it = take_slot(node, o);
         if (!it)
             return;
-        taken += seg_bytes(list_entry(it, struct seg, node));
-        list_push(flight, it);
+        taken += outbox_fly(o, list_entry(it, struct seg, node), flight);
     }
 }
 
@@ -393,6 +389,8 @@ void outbox_done(weft_node *node, struct outbox *o, struct list *flight, bool lo
     struct list *it;
     while ((it = list_pop(flight)) != NULL) {
         struct seg *seg = list_entry(it, struct seg, node);
+        if (seg->kind != SEG_CONTROL)
+            o->flying -= seg_bytes(seg);
         if (lost)
             drop_seg(node, o, seg, WEFT_DROP_LINK);
         else if (seg->kind == SEG_CONTROL)

@@ -14,30 +14,122 @@
 
 #define ROUNDS_MAX 8    /* writes of one connection in one turn of the loop */
 #define BASE_ROUNDS 256 /* frames to a base peer in one turn */
+#define BULK_MIN 4096u  /* so much gathered during a write: a burst */
 
-static unsigned gather(const struct list *flight, uv_buf_t *bufs, unsigned max)
+/* The unwritten buffers of a flight of which `skip` bytes are written. */
+static unsigned gather(const struct list *flight, size_t skip, uv_buf_t *bufs, unsigned max)
 {
     unsigned n = 0;
     list_each (it, (struct list *)(uintptr_t)flight) {
         struct seg *seg = list_entry(it, struct seg, node);
         if (n + 2 > max)
             break;
-        bufs[n++] = uv_buf_init((char *)seg->data + seg->off, (unsigned)(seg->len - seg->off));
-        if (seg->msg)
-            bufs[n++] = uv_buf_init((char *)seg->msg->data, (unsigned)seg->msg->size);
+        uv_buf_t parts[] = {
+            uv_buf_init((char *)seg->data + seg->off, (unsigned)(seg->len - seg->off)),
+            uv_buf_init(seg->msg ? (char *)seg->msg->data : NULL,
+                        seg->msg ? (unsigned)seg->msg->size : 0),
+        };
+        for (int i = 0; i < 2; i++) {
+            size_t less = skip < parts[i].len ? skip : parts[i].len;
+            skip -= less;
+            if (parts[i].len > less)
+                bufs[n++] = uv_buf_init(parts[i].base + less, (unsigned)(parts[i].len - less));
+        }
     }
     return n;
 }
 
-static void finish(struct conn *c, bool lost)
+/* ---- The token ---- */
+
+bool conn_take(struct conn *c, size_t bytes)
+{
+    struct outbox *o = &c->out;
+    if (o->writing) {
+        o->passed_over = true;
+        return false;
+    }
+    if (list_empty(&c->flight))
+        outbox_take(c->node, o, &c->flight, bytes);
+    o->writing = !list_empty(&c->flight);
+    o->passed_over = false;
+    return o->writing;
+}
+
+/* The flight is written, or lost. plane held; returns as node_post. */
+static bool land(struct conn *c, bool lost)
 {
     weft_node *node = c->node;
-    plane_lock(node);
     outbox_done(node, &c->out, &c->flight, lost);
+    c->flight_done = 0;
+    c->out.writing = false;
     if (node->room_waiters)
         pthread_cond_broadcast(&node->room);
-    node->resume_wanted |= !list_empty(&node->paused);
-    plane_unlock(node);
+    if (!c->out.awaited)
+        return false;
+    c->out.awaited = false;
+    node->resume_wanted = true;
+    return node_request_wake(node);
+}
+
+static void finish(struct conn *c, bool lost)
+{
+    plane_lock(c->node);
+    bool wake = land(c, lost);
+    plane_unlock(c->node);
+    if (wake)
+        node_wake(c->node);
+}
+
+/* ---- Senders ---- */
+
+enum { PARTLY = 0, WHOLLY = 1 };
+
+int conn_write_taken(struct conn *c)
+{
+    uv_buf_t bufs[WRITE_BUFS];
+    unsigned n = gather(&c->flight, c->flight_done, bufs, WRITE_BUFS);
+    size_t size = 0;
+    for (unsigned i = 0; i < n; i++)
+        size += bufs[i].len;
+    ssize_t done = stream_write_some(c->stream, bufs, n);
+    if (done < 0)
+        return (int)done;
+    c->flight_done += (size_t)done;
+    return (size_t)done == size ? WHOLLY : PARTLY;
+}
+
+bool conn_give(struct conn *c, int result)
+{
+    struct outbox *o = &c->out;
+    bool wake = false;
+    if (result == WHOLLY) {
+        wake = land(c, false);
+        o->writes++;
+        wake |= bulk_enter(c->node, o);
+    } else if (result == PARTLY) {
+        o->writing = false; /* the loop waits until the socket takes more */
+        wake = bulk_enter(c->node, o);
+    } else {
+        wake = land(c, true);
+        o->error = result;
+        o->direct = false;
+    }
+    if (c->node->room_waiters)
+        pthread_cond_broadcast(&c->node->room);
+    bool left = o->passed_over && !o->bulk;
+    o->passed_over = false;
+    if (result != WHOLLY || left || !list_empty(&o->control))
+        wake |= node_mark_dirty(c->node, o);
+    return wake;
+}
+
+void conn_stop_senders(struct conn *c)
+{
+    plane_lock(c->node);
+    c->out.direct = false;
+    while (c->out.writing && !c->writing)
+        node_wait(c->node, &c->node->room, NEVER);
+    plane_unlock(c->node);
 }
 
 static void fail(struct conn *c, int error)
@@ -55,7 +147,7 @@ static void finish_drain(struct conn *c)
     if (c->state != CONN_DRAINING || c->writing || c->shut)
         return;
     plane_lock(c->node);
-    bool empty = outbox_empty(&c->out);
+    bool empty = outbox_empty(&c->out) && !c->out.writing && list_empty(&c->flight);
     plane_unlock(c->node);
     if (!empty)
         return;
@@ -111,7 +203,7 @@ static bool next_base_frame(struct conn *c, uint64_t mono_ns)
                 c->hold_until = mono_ns + BASE_UNSEEN_PAUSE_NS;
             if (take_frame(c, seg)) {
                 list_remove(&seg->node);
-                list_push(&c->flight, &seg->node);
+                outbox_fly(o, seg, &c->flight);
             }
         }
     }
@@ -147,16 +239,27 @@ static void flush_base(struct conn *c)
 
 /* ---- Everyone else ---- */
 
+/* More has come while we wrote: leave it to the senders. plane held */
+static bool leave_to_senders(struct conn *c)
+{
+    size_t waiting = outbox_waiting(&c->out);
+    if (waiting < BULK_MIN || waiting >= DIRECT_MIN)
+        return false;
+    bulk_enter(c->node, &c->out);
+    return c->out.bulk;
+}
+
 static void flush_plain(struct conn *c)
 {
+    weft_node *node = c->node;
     for (int i = 0; i < ROUNDS_MAX; i++) {
-        plane_lock(c->node);
-        outbox_take(c->node, &c->out, &c->flight, WRITE_BYTES);
-        plane_unlock(c->node);
-        if (list_empty(&c->flight))
+        plane_lock(node);
+        bool taken = (i == 0 || !leave_to_senders(c)) && conn_take(c, WRITE_BYTES);
+        plane_unlock(node);
+        if (!taken)
             return;
         uv_buf_t bufs[WRITE_BUFS];
-        unsigned n = gather(&c->flight, bufs, WRITE_BUFS);
+        unsigned n = gather(&c->flight, c->flight_done, bufs, WRITE_BUFS);
         int rc = stream_write(c->stream, bufs, n);
         if (rc == 0) {
             c->writing = true;
@@ -171,10 +274,25 @@ static void flush_plain(struct conn *c)
     again(c);
 }
 
+/* What a sender's own writing ran into. */
+static int senders_error(struct conn *c)
+{
+    plane_lock(c->node);
+    int error = c->out.error;
+    c->out.error = 0;
+    plane_unlock(c->node);
+    return error;
+}
+
 void conn_flush(struct conn *c)
 {
     if (!c->connected || c->ended || c->writing || c->state == CONN_CLOSING)
         return;
+    int error = senders_error(c);
+    if (error < 0) {
+        fail(c, error);
+        return;
+    }
     if (c->base)
         flush_base(c);
     else

@@ -1,0 +1,344 @@
+/* Sending, from any thread.
+ *
+ * The happy path of weft_send, for small messages to linked peers: take plane, append one frame to
+ * the chunk that is open in each outbox, release plane. The loop is woken if it sleeps; in bulk
+ * (bulk.c) it is left alone, and whoever fills a chunk writes it. Nobody interested: a lock and a
+ * look.
+ *
+ * No room somewhere: the intent's policy decides, for that peer alone. BLOCK waits before anything
+ * is queued, so that a message is queued everywhere at one moment and every peer sees one order. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "node/node.h"
+
+#define WRITERS_MAX 8 /* peers a sender writes to itself; the loop writes to the others */
+
+/* ---- Room ---- */
+
+/* Do all peers (even those given up on) have room? plane held */
+static bool peers_have_room(const struct flow *f, size_t size, bool even_stuck)
+{
+    for (uint32_t t = 0; t < f->n_targets; t++) {
+        const struct outbox *o = &f->targets[t].conn->out;
+        size_t need = outbox_frame_size(o, f->targets[t].route, size);
+        if (need && o->open && (even_stuck || !o->stuck) && !outbox_has_room(o, need))
+            return false;
+    }
+    return true;
+}
+
+/* The same of this node's own interests. */
+static bool locals_have_room(weft_node *node, const struct flow *f, size_t size, bool even_stuck)
+{
+    bool callbacks = false;
+    for (uint32_t l = 0; l < f->n_locals; l++) {
+        callbacks |= f->locals[l]->options.on_message != NULL;
+        if (even_stuck ? interest_refuses(f->locals[l], size)
+                       : interest_wait_ms(f->locals[l], size) > 0)
+            return false;
+    }
+    return !callbacks || local_has_room(node, size + sizeof(struct local_item));
+}
+
+static bool all_have_room(weft_node *node, const struct flow *f, size_t size)
+{
+    return peers_have_room(f, size, false) && locals_have_room(node, f, size, false);
+}
+
+/* Would weft_try_send have to drop the message somewhere? A peer's KEEP_LAST slot always takes it.
+ */
+static bool must_refuse(weft_node *node, const struct flow *f, size_t size, enum weft_policy policy)
+{
+    return (policy != WEFT_KEEP_LAST && !peers_have_room(f, size, true)) ||
+           !locals_have_room(node, f, size, true);
+}
+
+/* Give up on those without room until they have drained. plane held */
+static void mark_stuck(struct flow *f, size_t size)
+{
+    for (uint32_t t = 0; t < f->n_targets; t++) {
+        struct outbox *o = &f->targets[t].conn->out;
+        size_t need = outbox_frame_size(o, f->targets[t].route, size);
+        o->stuck |= need && !outbox_has_room(o, need);
+    }
+}
+
+/* BLOCK: wait for room. plane held; the flow may be gone afterwards. */
+static void wait_for_room(weft_intent *i, size_t size)
+{
+    weft_node *node = i->node;
+    if (i->options.block_ms == 0 || on_loop(node) || all_have_room(node, i->flow, size))
+        return;
+    uint64_t deadline = deadline_after((int)i->options.block_ms);
+    while (i->flow && !node->closed && !all_have_room(node, i->flow, size)) {
+        if (!node_wait(node, &node->room, deadline)) {
+            if (i->flow)
+                mark_stuck(i->flow, size);
+            return;
+        }
+    }
+}
+
+/* Queue for one peer, or drop. Returns whether it was queued. plane held */
+static bool send_to_peer(weft_node *node, const struct sending *s, const struct target *t,
+                         enum weft_policy policy)
+{
+    static const enum weft_drop no_room[] = {
+        [WEFT_BLOCK] = WEFT_DROP_TIMEOUT,
+        [WEFT_REFUSE] = WEFT_DROP_REFUSED,
+    };
+    struct outbox *o = &t->conn->out;
+    size_t need = outbox_frame_size(o, t->route, s->size);
+    enum weft_drop reason;
+    if (!o->open) {
+        reason = WEFT_DROP_LINK;
+    } else if (need == 0) {
+        reason = WEFT_DROP_TOOBIG;
+    } else {
+        if (policy == WEFT_DROP_OLDEST && !outbox_has_room(o, need))
+            outbox_make_room(node, o, need);
+        if (policy < ARRAY_LEN(no_room) && !outbox_has_room(o, need)) {
+            reason = no_room[policy];
+        } else {
+            int rc = policy == WEFT_KEEP_LAST ? outbox_put_last(node, o, s, t->route)
+                                              : outbox_put(node, o, s, t->route);
+            if (rc == 0)
+                return true;
+            reason = WEFT_DROP_NOMEM;
+        }
+    }
+    outbox_drop(node, o, s->flow, reason);
+    return false;
+}
+
+/* What the sender still has to do once plane is released. */
+struct aftermath {
+    bool wake, direct; /* direct: callbacks to be run here */
+    int error;
+    unsigned n_writers;
+    struct conn *writers[WRITERS_MAX]; /* taken: this thread writes to them */
+};
+
+static void send_to_peers(weft_node *node, const struct sending *s, enum weft_policy policy,
+                          struct aftermath *after)
+{
+    for (uint32_t t = 0; t < s->flow->n_targets; t++) {
+        if (send_to_peer(node, s, &s->flow->targets[t], policy))
+            after->wake |= node_queued(node, &s->flow->targets[t].conn->out);
+        else
+            after->error = WEFT_EDROPPED;
+    }
+}
+
+/* plane held */
+static void send_to_locals(weft_node *node, const struct sending *s, enum weft_policy policy,
+                           struct aftermath *after)
+{
+    struct flow *f = s->flow;
+    bool callbacks = false;
+    weft_msg *msg = NULL;
+    after->direct = on_loop(node) && !node->delivering && list_empty(&node->local_queue);
+    for (uint32_t l = 0; l < f->n_locals; l++) {
+        bool has_callback = f->locals[l]->options.on_message != NULL;
+        callbacks |= has_callback;
+        if (has_callback && after->direct)
+            continue;
+        if (!msg)
+            msg = s->msg ? msg_wrap(s->msg, f->route, f->sender, s->time)
+                         : msg_copy(s->data, s->size, f->route, f->sender, s->time);
+        if (!msg) {
+            after->error = WEFT_EDROPPED;
+            continue;
+        }
+        if (has_callback)
+            continue;
+        if (interest_push(f->locals[l], msg))
+            node->queued_here++;
+        else
+            after->error = WEFT_EDROPPED;
+    }
+    if (callbacks && !after->direct && msg) {
+        if (local_put(node, f, msg, policy) < 0)
+            after->error = WEFT_EDROPPED;
+        after->wake |= node_request_wake(node);
+    }
+    after->direct &= callbacks;
+    weft_msg_unref(msg);
+}
+
+static void call_directly(weft_node *node, const struct sending *s)
+{
+    struct flow *f = s->flow;
+    weft_msg msg = {
+        .transient = true,
+        .data = (uint8_t *)(uintptr_t)s->data,
+        .size = s->size,
+        .time = s->time,
+        .route = f->route,
+        .sender = f->sender,
+    };
+    node_enter(node);
+    for (uint32_t l = 0; l < f->n_locals; l++) {
+        if (f->locals[l]->options.on_message)
+            deliver_call(node, f->locals[l], &msg);
+    }
+    node_leave(node);
+}
+
+/* ---- Writing from here ---- */
+
+static bool may_write(const struct conn *c)
+{
+    const struct outbox *o = &c->out;
+    return outbox_waiting(o) >= DIRECT_MIN && o->direct && !o->writing && list_empty(&c->flight);
+}
+
+/* Take what has gathered for the flow's peers. plane held */
+static void take_to_write(const struct flow *f, struct aftermath *after)
+{
+    for (uint32_t t = 0; t < f->n_targets && after->n_writers < WRITERS_MAX; t++) {
+        struct conn *c = f->targets[t].conn;
+        if (may_write(c) && conn_take(c, DIRECT_BYTES))
+            after->writers[after->n_writers++] = c;
+    }
+}
+
+/* No lock held; those taken cannot go away. */
+static void write_taken(weft_node *node, struct aftermath *after)
+{
+    for (unsigned i = 0; i < after->n_writers; i++) {
+        int result = conn_write_taken(after->writers[i]);
+        plane_lock(node);
+        after->wake |= conn_give(after->writers[i], result);
+        plane_unlock(node);
+    }
+}
+
+/* ---- A message ---- */
+
+/* The time to stamp on a message. In bulk the clock is read once for many. plane held */
+static uint64_t stamp(const struct flow *f)
+{
+    struct outbox *o = f->n_targets ? &f->targets[0].conn->out : NULL;
+    if (!o || !o->bulk)
+        return wall_ns();
+    if (o->stamp_uses-- == 0) {
+        o->stamp_uses = STAMP_USES;
+        o->stamp = wall_ns();
+    }
+    return o->stamp;
+}
+
+/* Does every target take `need` bytes as things stand? Peers alone, with aliases. plane held */
+static bool all_open(const struct flow *f, size_t need)
+{
+    for (uint32_t t = 0; t < f->n_targets; t++) {
+        if (!outbox_open_chunk(&f->targets[t].conn->out, need))
+            return false;
+    }
+    return f->n_targets > 0 && f->n_locals == 0;
+}
+
+/* The happy path: nothing to wait for, to allocate or to drop. plane held */
+static bool send_at_once(weft_node *node, struct flow *f, const void *data, size_t size,
+                         struct aftermath *after)
+{
+    size_t need = FRAME_COMPACT_HEAD + size;
+    if (size > COPY_MAX || !all_open(f, need))
+        return false;
+    uint64_t time = stamp(f);
+    for (uint32_t t = 0; t < f->n_targets; t++) {
+        struct outbox *o = &f->targets[t].conn->out;
+        outbox_append(o, outbox_open_chunk(o, need), f->alias, time, data, size);
+        after->wake |= node_queued(node, o);
+    }
+    f->messages++;
+    return true;
+}
+
+/* plane held */
+static void send_slowly(weft_intent *i, struct sending *s, bool try, struct aftermath *after)
+{
+    weft_node *node = i->node;
+    enum weft_policy policy = i->options.policy;
+    if (i->flow && flow_matched(i->flow) && policy == WEFT_BLOCK && !try)
+        wait_for_room(i, s->size);
+    s->flow = i->flow;
+    if (atomic_load_explicit(&i->closed, memory_order_relaxed) || node->closed) {
+        after->error = WEFT_ECLOSED;
+    } else if (i->error) {
+        after->error = i->error;
+    } else if (s->flow && flow_matched(s->flow)) {
+        if (try && must_refuse(node, s->flow, s->size, policy)) {
+            after->error = WEFT_EAGAIN;
+            return;
+        }
+        s->time = stamp(s->flow);
+        s->flow->messages++;
+        send_to_peers(node, s, policy, after);
+        if (s->flow->n_locals)
+            send_to_locals(node, s, policy, after);
+        take_to_write(s->flow, after);
+    }
+}
+
+static int send_common(weft_intent *i, const void *data, size_t size, weft_msg *msg, bool try)
+{
+    weft_node *node = i->node;
+    if (size > node->options.max_frame - FRAME_COMPACT_HEAD)
+        return WEFT_ETOOBIG;
+    struct aftermath after;
+    after.wake = after.direct = false;
+    after.error = 0;
+    after.n_writers = 0;
+    struct sending s;
+    plane_lock(node);
+    bool open = i->flow && !atomic_load_explicit(&i->closed, memory_order_relaxed) && !node->closed;
+    if (!open || i->options.policy == WEFT_KEEP_LAST ||
+        !send_at_once(node, i->flow, data, size, &after)) {
+        s = (struct sending){.data = data, .size = size, .msg = msg, .type = MSG_MESSAGE};
+        send_slowly(i, &s, try, &after);
+    }
+    plane_unlock(node);
+    if (after.n_writers)
+        write_taken(node, &after);
+    if (after.wake)
+        node_wake(node);
+    if (after.direct)
+        call_directly(node, &s);
+    return after.error;
+}
+
+/* A large message is made shareable once instead of being copied for each peer. */
+static int send_bytes(weft_intent *i, const void *data, size_t size, bool try)
+{
+    if (!i || (!data && size))
+        return WEFT_EINVAL;
+    if (size <= COPY_MAX || !atomic_load_explicit(&i->interested, memory_order_relaxed) ||
+        size > i->node->options.max_frame)
+        return send_common(i, data, size, NULL, try);
+    weft_msg *msg = msg_copy(data, size, NULL, NULL, 0);
+    if (!msg)
+        return WEFT_ENOMEM;
+    int rc = send_common(i, msg->data, size, msg, try);
+    weft_msg_unref(msg);
+    return rc;
+}
+
+int weft_send(weft_intent *intent, const void *data, size_t size)
+{
+    return send_bytes(intent, data, size, false);
+}
+
+int weft_try_send(weft_intent *intent, const void *data, size_t size)
+{
+    return send_bytes(intent, data, size, true);
+}
+
+int weft_send_msg(weft_intent *intent, weft_msg *msg)
+{
+    if (!intent || !msg)
+        return WEFT_EINVAL;
+    return send_common(intent, msg->data, msg->size, msg->transient ? NULL : msg, false);
+}
