@@ -23,6 +23,28 @@
 #define likely(x) (x)
 #endif
 
+/* In a loop that looks at memory until another thread writes to it. */
+static inline void cpu_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* A counter of the processor that runs evenly and is cheaper to read than a clock; 0 where there is
+ * none. CPU_TICKS_SHORT of it are at most some microseconds on any machine. */
+static inline uint64_t cpu_ticks(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    return __builtin_ia32_rdtsc();
+#else
+    return 0;
+#endif
+}
+#define CPU_TICKS_SHORT 4096u
+
 static inline uint64_t min_u64(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;

@@ -2,8 +2,7 @@
  *
  * What comes over a link goes to callbacks straight from the read buffer, to queues as one shared
  * copy, and to other links as a frame with another alias: its payload is copied once and looked at
- * never. What a thread of this node sends to its own callbacks waits in the local queue for the
- * loop. */
+ * never. */
 #include "base/mem.h"
 #include "node/node.h"
 
@@ -56,7 +55,7 @@ static void relay(weft_node *node, struct flow *flow, const struct incoming *in)
     struct sending s = {
         .flow = flow, .data = in->data, .size = in->size, .time = in->time, .type = in->type};
     if (in->size > COPY_MAX && flow->n_targets > 1)
-        s.msg = msg_copy(in->data, in->size, NULL, NULL, 0);
+        s.msg = msg_copy(NULL, in->data, in->size, NULL, NULL, 0);
     bool wake = false;
     plane_lock(node);
     for (uint32_t i = 0; i < flow->n_targets; i++) {
@@ -83,10 +82,11 @@ static void relay(weft_node *node, struct flow *flow, const struct incoming *in)
 }
 
 /* A message on the stack, over the bytes of a read buffer. */
-static weft_msg in_place(const struct flow *flow, const struct incoming *in)
+static weft_msg in_place(weft_node *node, const struct flow *flow, const struct incoming *in)
 {
     return (weft_msg){
         .transient = true,
+        .pool = node->pool,
         .data = (uint8_t *)(uintptr_t)in->data, /* readable only: the API says not to write to it */
         .size = in->size,
         .time = in->time,
@@ -99,14 +99,14 @@ void deliver_calls(weft_node *node, struct flow *flow, const struct incoming *in
 {
     node->messages_in++;
     flow->messages++;
-    weft_msg msg = in_place(flow, in);
+    weft_msg msg = in_place(node, flow, in);
     for (uint32_t i = 0; i < flow->n_locals; i++)
         deliver_call(node, flow->locals[i], &msg);
 }
 
 static void deliver_interests(weft_node *node, struct flow *flow, const struct incoming *in)
 {
-    weft_msg transient = in_place(flow, in);
+    weft_msg transient = in_place(node, flow, in);
     weft_msg *shared = NULL;
     for (uint32_t i = 0; i < flow->n_locals; i++) {
         weft_interest *interest = flow->locals[i];
@@ -135,100 +135,4 @@ bool deliver(weft_node *node, struct conn *from, struct flow *flow, const struct
         relay(node, flow, in);
     deliver_interests(node, flow, in);
     return true;
-}
-
-/* ---- From this node's threads ---- */
-
-void local_item_free(weft_node *node, struct local_item *item)
-{
-    list_remove(&item->node);
-    node->local_bytes -= item->msg->size + sizeof(*item);
-    weft_msg_unref(item->msg);
-    mem_free(item);
-}
-
-static struct local_item *newest_of(weft_node *node, const struct flow *flow)
-{
-    for (struct list *it = node->local_queue.prev; it != &node->local_queue; it = it->prev) {
-        struct local_item *item = list_entry(it, struct local_item, node);
-        if (item->flow == flow)
-            return item;
-    }
-    return NULL;
-}
-
-static void drop_local(weft_node *node, struct flow *flow, enum weft_drop reason)
-{
-    flow->dropped[reason]++;
-    node->dropped[reason]++;
-}
-
-/* Make the local queue take `need` bytes, by policy. False: the new message is dropped. */
-static bool local_room(weft_node *node, struct flow *flow, size_t need, enum weft_policy policy)
-{
-    if (policy == WEFT_KEEP_LAST) {
-        struct local_item *old = newest_of(node, flow);
-        if (old) {
-            drop_local(node, flow, WEFT_DROP_REPLACED);
-            local_item_free(node, old);
-        }
-    }
-    while (policy == WEFT_DROP_OLDEST && !list_empty(&node->local_queue) &&
-           !local_has_room(node, need)) {
-        struct local_item *old = list_entry(node->local_queue.next, struct local_item, node);
-        drop_local(node, old->flow, WEFT_DROP_OLD);
-        local_item_free(node, old);
-    }
-    if (local_has_room(node, need))
-        return true;
-    drop_local(node, flow, policy == WEFT_BLOCK ? WEFT_DROP_TIMEOUT : WEFT_DROP_REFUSED);
-    return false;
-}
-
-bool local_has_room(const weft_node *node, size_t need)
-{
-    return node->local_bytes == 0 || node->local_bytes + need <= node->options.outbox;
-}
-
-int local_put(weft_node *node, struct flow *flow, weft_msg *msg, enum weft_policy policy)
-{
-    size_t need = msg->size + sizeof(struct local_item);
-    if (!local_room(node, flow, need, policy))
-        return WEFT_EDROPPED;
-    struct local_item *item = mem_alloc(sizeof(*item));
-    if (!item) {
-        drop_local(node, flow, WEFT_DROP_NOMEM);
-        return WEFT_EDROPPED;
-    }
-    *item =
-        (struct local_item){.flow = flow, .msg = weft_msg_ref(msg), .number = ++node->local_number};
-    list_push(&node->local_queue, &item->node);
-    node->local_bytes += need;
-    return 0;
-}
-
-/* Messages that callbacks send below this one join the end of the queue. They are for the next
- * turn: a callback that answers itself must not starve the loop. */
-void deliver_local(weft_node *node)
-{
-    plane_lock(node);
-    uint64_t last = node->local_number;
-    while (!list_empty(&node->local_queue)) {
-        struct local_item *item = list_entry(node->local_queue.next, struct local_item, node);
-        if (item->number > last)
-            break;
-        struct flow *flow = item->flow;
-        weft_msg *msg = weft_msg_ref(item->msg);
-        local_item_free(node, item);
-        plane_unlock(node);
-        for (uint32_t i = 0; i < flow->n_locals; i++) {
-            if (flow->locals[i]->options.on_message)
-                deliver_call(node, flow->locals[i], msg);
-        }
-        weft_msg_unref(msg);
-        plane_lock(node);
-        if (node->room_waiters)
-            pthread_cond_broadcast(&node->room);
-    }
-    plane_unlock(node);
 }

@@ -37,7 +37,7 @@ static void drop_targets(struct flow *f)
     for (uint32_t i = 0; i < f->n_targets; i++)
         str_unref(f->targets[i].route);
     f->n_targets = f->n_locals = 0;
-    f->callbacks_only = false;
+    f->callbacks = f->callbacks_only = false;
 }
 
 /* Nothing may refer to the flow any more, wherever it was noted. */
@@ -49,11 +49,8 @@ static void forget_everywhere(weft_node *node, struct flow *f)
         return; /* relayed messages wait as frames alone */
     list_each (it, &node->conns)
         outbox_drop_slot(node, &list_entry(it, struct conn, list_node)->out, f);
-    list_each_safe (it, &node->local_queue) {
-        struct local_item *item = list_entry(it, struct local_item, node);
-        if (item->flow == f)
-            local_item_free(node, item);
-    }
+    local_forget(&node->local, f);
+    local_forget(&node->local_batch, f);
 }
 
 void flow_free(weft_node *node, struct flow *f)
@@ -138,9 +135,11 @@ static bool install(struct flow *f, const struct gather *g)
         memcpy(f->locals, g->locals, g->n_locals * sizeof(weft_interest *));
     f->n_targets = g->n_targets;
     f->n_locals = g->n_locals;
-    f->callbacks_only = g->n_targets == 0;
+    uint32_t callbacks = 0;
     for (uint32_t i = 0; i < g->n_locals; i++)
-        f->callbacks_only &= g->locals[i]->options.on_message != NULL;
+        callbacks += g->locals[i]->options.on_message != NULL;
+    f->callbacks = callbacks > 0;
+    f->callbacks_only = g->n_targets == 0 && callbacks == g->n_locals;
     return true;
 }
 

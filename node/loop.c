@@ -57,6 +57,15 @@ void cond_init(pthread_cond_t *cond)
     pthread_condattr_destroy(&attr);
 }
 
+void mutex_init_spinning(pthread_mutex_t *mutex)
+{
+    pthread_mutexattr_t attr;
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+    pthread_mutex_init(mutex, &attr);
+    pthread_mutexattr_destroy(&attr);
+}
+
 bool cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t deadline)
 {
     if (deadline == NEVER)
@@ -190,8 +199,10 @@ static int post_call(weft_node *node, struct call *call)
 
 int node_call(weft_node *node, int (*fn)(weft_node *node, void *arg), void *arg)
 {
-    if (on_loop(node))
+    if (on_loop(node)) {
+        node->unsettled = true;
         return fn(node, arg);
+    }
     struct call call = {.command.run = run_call, .fn = fn, .arg = arg};
     int rc = post_call(node, &call);
     if (rc < 0)
@@ -270,6 +281,7 @@ static bool copy_text(const char **to, const char *from)
 
 static void queue_event(weft_node *node, const weft_event *event, enum weft_log_level level)
 {
+    node->unsettled = true;
     struct owned_event *e = mem_zalloc(sizeof(*e));
     if (!e)
         return; /* out of memory: the program misses a notice, the state is as it is */
@@ -374,8 +386,7 @@ static void flush_dirty(weft_node *node)
 static bool has_work(weft_node *node)
 {
     plane_lock(node);
-    bool work =
-        !list_empty(&node->commands) || !list_empty(&node->local_queue) || node->resume_wanted;
+    bool work = !list_empty(&node->commands) || node->local.head || node->resume_wanted;
     plane_unlock(node);
     return work || !list_empty(&node->events) || !list_empty(&node->matches) ||
            !list_empty(&node->matched);
@@ -384,7 +395,7 @@ static bool has_work(weft_node *node)
 static void settle_once(weft_node *node)
 {
     plane_lock(node);
-    node->wake_sent = false;
+    node->wake_sent = node->unsettled = false;
     bool resume = node->resume_wanted;
     node->resume_wanted = false;
     plane_unlock(node);
@@ -425,6 +436,14 @@ void node_leave(weft_node *node)
         node_request_turn(node);
     node_rearm(node);
     node_check_left(node);
+}
+
+void node_leave_lightly(weft_node *node)
+{
+    if (node->unsettled)
+        node_leave(node);
+    else
+        node->depth--;
 }
 
 /* ---- The one timer ---- */

@@ -1,46 +1,207 @@
 /* Messages: one refcounted block with header and bytes together, or a header over another's bytes.
- * A transient message is a header on the stack over a read buffer; keeping it means copying it. */
-#include "node/node.h"
-
+ * A transient message is a header on the stack over a read buffer; keeping it means copying it.
+ *
+ * Blocks of common sizes come from a pool. Messages are mostly made by one thread and released by
+ * another, which is what a general allocator is slowest at. Here makers take blocks from a list
+ * under the node's plane, and whoever releases one pushes it on a second list without any lock;
+ * when the first is empty, the maker takes the second whole.
+ *
+ *     msg_copy ◀── free ◀──(all at once)── returned ◀── weft_msg_unref, any thread
+ *
+ * A block on its way back keeps the names it had: the next message is mostly of the same route, and
+ * counting references that two processors share costs more than the rest.
+ *
+ * The pool outlives its node as long as messages do: `holders` counts its blocks, and one for the
+ * node. Once the node has gone, `returned` is closed and blocks go back to the heap. */
+#include <pthread.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "node/outbox.h"
 
-static weft_msg *msg_alloc(size_t size)
+#define SHELVES 4
+
+static const size_t shelf_size[SHELVES] = {64, 256, 1024, 4096};
+static const size_t shelf_keep[SHELVES] = {16384, 4096, 1024, 256}; /* blocks when nothing waits */
+
+struct msg_pool {
+    pthread_mutex_t *plane;
+    weft_msg *free[SHELVES]; /* plane */
+    _Atomic(weft_msg *) returned[SHELVES];
+    atomic_size_t blocks[SHELVES]; /* there are, wherever */
+    atomic_size_t holders;
+};
+
+static weft_msg closed; /* stands at the end of `returned` once the node has gone */
+
+struct msg_pool *pool_new(pthread_mutex_t *plane)
+{
+    struct msg_pool *pool = mem_zalloc(sizeof(*pool));
+    if (!pool)
+        return NULL;
+    pool->plane = plane;
+    atomic_init(&pool->holders, 1);
+    return pool;
+}
+
+static void let_go(struct msg_pool *pool)
+{
+    if (atomic_fetch_sub_explicit(&pool->holders, 1, memory_order_acq_rel) == 1)
+        mem_free(pool);
+}
+
+static void free_block(weft_msg *msg)
+{
+    struct msg_pool *pool = msg->pool;
+    if (pool) {
+        atomic_fetch_sub_explicit(&pool->blocks[msg->shelf], 1, memory_order_relaxed);
+        let_go(pool);
+    }
+    str_unref(msg->route);
+    str_unref(msg->sender);
+    mem_free(msg);
+}
+
+static void free_blocks(weft_msg *list)
+{
+    while (list) {
+        weft_msg *msg = list;
+        list = msg->next;
+        free_block(msg);
+    }
+}
+
+void pool_close(struct msg_pool *pool)
+{
+    if (!pool)
+        return;
+    for (int i = 0; i < SHELVES; i++) {
+        free_blocks(pool->free[i]);
+        free_blocks(atomic_exchange_explicit(&pool->returned[i], &closed, memory_order_acq_rel));
+    }
+    let_go(pool);
+}
+
+/* A block from the shelf, or NULL: it is empty. plane held */
+static weft_msg *take_block(struct msg_pool *pool, int shelf)
+{
+    weft_msg *msg = pool->free[shelf];
+    if (!msg)
+        msg = atomic_exchange_explicit(&pool->returned[shelf], NULL, memory_order_acquire);
+    if (msg)
+        pool->free[shelf] = msg->next;
+    return msg;
+}
+
+static bool too_many(const struct msg_pool *pool, int shelf)
+{
+    return atomic_load_explicit(&pool->blocks[shelf], memory_order_relaxed) > shelf_keep[shelf];
+}
+
+void pool_trim(struct msg_pool *pool)
+{
+    for (int i = 0; i < SHELVES; i++) {
+        while (too_many(pool, i)) {
+            pthread_mutex_lock(pool->plane);
+            weft_msg *msg = take_block(pool, i);
+            pthread_mutex_unlock(pool->plane);
+            if (!msg)
+                break;
+            free_block(msg);
+        }
+    }
+}
+
+static int shelf_for(size_t size)
+{
+    int shelf = 0;
+    while (shelf < SHELVES && size > shelf_size[shelf])
+        shelf++;
+    return shelf;
+}
+
+static weft_msg *new_block(struct msg_pool *pool, int shelf, size_t size)
 {
     weft_msg *msg = mem_alloc(sizeof(*msg) + size);
     if (!msg)
         return NULL;
-    *msg = (weft_msg){.data = (uint8_t *)(msg + 1), .size = size};
-    atomic_init(&msg->refs, 1);
+    *msg = (weft_msg){.pool = pool, .shelf = (uint8_t)shelf};
+    if (pool) {
+        atomic_fetch_add_explicit(&pool->blocks[shelf], 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&pool->holders, 1, memory_order_relaxed);
+    }
     return msg;
 }
 
-weft_msg *msg_copy(const void *data, size_t size, struct str *route, struct str *sender,
-                   uint64_t time)
+static weft_msg *get_block(struct msg_pool *pool, size_t size)
 {
-    weft_msg *msg = msg_alloc(size);
+    int shelf = pool ? shelf_for(size) : SHELVES;
+    if (shelf == SHELVES)
+        return new_block(NULL, 0, size);
+    weft_msg *msg = take_block(pool, shelf);
+    return msg ? msg : new_block(pool, shelf, shelf_size[shelf]);
+}
+
+/* To its pool, or to the heap. */
+static void put_block(weft_msg *msg)
+{
+    if (!msg->pool) {
+        free_block(msg);
+        return;
+    }
+    _Atomic(weft_msg *) *returned = &msg->pool->returned[msg->shelf];
+    weft_msg *head = atomic_load_explicit(returned, memory_order_relaxed);
+    do {
+        if (head == &closed) {
+            free_block(msg);
+            return;
+        }
+        msg->next = head;
+    } while (!atomic_compare_exchange_weak_explicit(returned, &head, msg, memory_order_release,
+                                                    memory_order_relaxed));
+}
+
+static void set_name(struct str **name, struct str *to)
+{
+    if (*name == to)
+        return;
+    str_unref(*name);
+    *name = str_ref(to);
+}
+
+static void fill(weft_msg *msg, struct str *route, struct str *sender, uint64_t time)
+{
+    atomic_store_explicit(&msg->refs, 1, memory_order_relaxed);
+    msg->parent = NULL;
+    msg->time = time;
+    set_name(&msg->route, route);
+    set_name(&msg->sender, sender);
+}
+
+weft_msg *msg_copy(struct msg_pool *pool, const void *data, size_t size, struct str *route,
+                   struct str *sender, uint64_t time)
+{
+    weft_msg *msg = get_block(pool, size);
     if (!msg)
         return NULL;
+    fill(msg, route, sender, time);
+    msg->data = (uint8_t *)(msg + 1);
+    msg->size = size;
     if (size)
         memcpy(msg->data, data, size);
-    msg->route = str_ref(route);
-    msg->sender = str_ref(sender);
-    msg->time = time;
     return msg;
 }
 
-weft_msg *msg_wrap(weft_msg *parent, struct str *route, struct str *sender, uint64_t time)
+weft_msg *msg_wrap(struct msg_pool *pool, weft_msg *parent, struct str *route, struct str *sender,
+                   uint64_t time)
 {
-    weft_msg *msg = msg_alloc(0);
+    weft_msg *msg = get_block(pool, 0);
     if (!msg)
         return NULL;
+    fill(msg, route, sender, time);
     msg->parent = weft_msg_ref(parent);
     msg->data = parent->data;
     msg->size = parent->size;
-    msg->route = str_ref(route);
-    msg->sender = str_ref(sender);
-    msg->time = time;
     return msg;
 }
 
@@ -50,9 +211,12 @@ int weft_msg_new(size_t size, weft_msg **ret_msg)
         return WEFT_EINVAL;
     if (size > FRAME_MAX_LIMIT)
         return WEFT_ETOOBIG;
-    weft_msg *msg = msg_alloc(size);
+    weft_msg *msg = new_block(NULL, 0, size);
     if (!msg)
         return WEFT_ENOMEM;
+    fill(msg, NULL, NULL, 0);
+    msg->data = (uint8_t *)(msg + 1);
+    msg->size = size;
     *ret_msg = msg;
     return 0;
 }
@@ -84,8 +248,13 @@ uint64_t weft_msg_time(const weft_msg *msg)
 
 weft_msg *weft_msg_ref(const weft_msg *msg)
 {
-    if (msg->transient)
-        return msg_copy(msg->data, msg->size, msg->route, msg->sender, msg->time);
+    if (msg->transient) {
+        pthread_mutex_lock(msg->pool->plane);
+        weft_msg *copy =
+            msg_copy(msg->pool, msg->data, msg->size, msg->route, msg->sender, msg->time);
+        pthread_mutex_unlock(msg->pool->plane);
+        return copy;
+    }
     weft_msg *shared =
         (weft_msg *)(uintptr_t)msg; /* the count is not part of what const promises */
     atomic_fetch_add_explicit(&shared->refs, 1, memory_order_relaxed);
@@ -94,10 +263,10 @@ weft_msg *weft_msg_ref(const weft_msg *msg)
 
 void weft_msg_unref(weft_msg *msg)
 {
-    if (!msg || atomic_fetch_sub_explicit(&msg->refs, 1, memory_order_acq_rel) != 1)
+    /* The last holder need not count down: nobody else can count up. */
+    if (!msg || (atomic_load_explicit(&msg->refs, memory_order_acquire) != 1 &&
+                 atomic_fetch_sub_explicit(&msg->refs, 1, memory_order_acq_rel) != 1))
         return;
     weft_msg_unref(msg->parent);
-    str_unref(msg->route);
-    str_unref(msg->sender);
-    mem_free(msg);
+    put_block(msg);
 }

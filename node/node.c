@@ -44,8 +44,7 @@ static void free_flow(void *ctx, const struct router_info *info)
 
 static void node_free(weft_node *node)
 {
-    while (!list_empty(&node->local_queue))
-        local_item_free(node, list_entry(node->local_queue.next, struct local_item, node));
+    local_clear(&node->local);
     if (node->mesh)
         router_each(mesh_router(node->mesh), free_flow, node);
     mesh_free(node->mesh);
@@ -63,6 +62,7 @@ static void node_free(weft_node *node)
     mem_free(node->agent);
     mem_free(node->url_text);
     mem_free(node->rx);
+    pool_close(node->pool);
     mem_free(node);
 }
 
@@ -269,18 +269,15 @@ static int add_peers(weft_node *node, const weft_options *o, char *text)
 
 static void init_lists(weft_node *node)
 {
-    struct list *lists[] = {&node->conns,        &node->listeners,    &node->paused,
-                            &node->matches,      &node->matched,      &node->events,
-                            &node->commands,     &node->dirty,        &node->bulk,
-                            &node->intents,      &node->interests,    &node->local_queue,
-                            &node->spare_chunks, &node->calls_waiting};
+    struct list *lists[] = {
+        &node->conns,     &node->listeners,    &node->paused,       &node->matches, &node->matched,
+        &node->events,    &node->commands,     &node->dirty,        &node->bulk,    &node->intents,
+        &node->interests, &node->spare_chunks, &node->calls_waiting};
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         list_init(lists[i]);
-    pthread_mutexattr_t spinning; /* the plane is held for less than a switch of threads takes */
-    pthread_mutexattr_init(&spinning);
-    pthread_mutexattr_settype(&spinning, PTHREAD_MUTEX_ADAPTIVE_NP);
-    pthread_mutex_init(&node->plane, &spinning);
-    pthread_mutexattr_destroy(&spinning);
+    mutex_init_spinning(&node->plane);
+    local_init(&node->local);
+    local_init(&node->local_batch);
     cond_init(&node->changed);
     cond_init(&node->room);
 }
@@ -298,7 +295,9 @@ static weft_node *node_alloc(const weft_options *o)
     node->loop_thread = uv_thread_self();
     if (copy_strings(node, o) == 0 && gather_open(node) == 0)
         node->rx = mem_alloc(RX_BUFFER);
-    if (!node->rx) {
+    if (node->rx)
+        node->pool = pool_new(&node->plane);
+    if (!node->pool) {
         node_free(node);
         return NULL;
     }

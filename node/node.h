@@ -61,7 +61,8 @@ struct flow {
     struct target *targets;
     weft_interest **locals;
     uint32_t n_targets, cap_targets, n_locals, cap_locals;
-    bool callbacks_only;                 /* no targets, and all locals have callbacks; loop */
+    bool callbacks;                      /* some local has one */
+    bool callbacks_only;                 /* no targets, and all locals have one */
     struct list handles;                 /* of weft_intent, local flows; loop */
     bool was_matched;                    /* what handles were last told; loop */
     struct list match_node;              /* on node->matches; loop */
@@ -196,18 +197,22 @@ void deliver_call(weft_node *node, weft_interest *interest, const weft_msg *msg)
 /* Run what other threads sent to callbacks of this node. loop */
 void deliver_local(weft_node *node);
 
-/* A message sent by any thread to callbacks of this node. */
-struct local_item {
-    struct list node;
-    struct flow *flow;
-    weft_msg *msg;
-    uint64_t number; /* counts up along the queue */
+/* Messages that threads of this node sent to its callbacks, on their way to the loop. plane */
+struct local_queue {
+    weft_msg *head, **tail;
+    size_t bytes;
 };
-/* These three: plane. */
-bool local_has_room(const weft_node *node, size_t need);
-/* Queue by policy. Errors: WEFT_EDROPPED, counted. */
+void local_init(struct local_queue *q);
+void local_clear(struct local_queue *q);
+/* The flow dies: its messages have nowhere to go. */
+void local_forget(struct local_queue *q, const struct flow *flow);
+#define LOCAL_COST sizeof(weft_msg) /* of an empty message */
+static inline bool local_has_room(const struct local_queue *q, size_t limit, size_t size)
+{
+    return q->bytes == 0 || q->bytes + size + LOCAL_COST <= limit;
+}
+/* Queue by policy; holds a reference. Errors: WEFT_EDROPPED, counted. */
 int local_put(weft_node *node, struct flow *flow, weft_msg *msg, enum weft_policy policy);
-void local_item_free(weft_node *node, struct local_item *item);
 
 /* ---- Interests and intents ---- */
 
@@ -245,15 +250,7 @@ struct weft_interest {
     int error;    /* plane */
     atomic_uint_fast64_t delivered;
 
-    pthread_mutex_t lock; /* queue */
-    pthread_cond_t arrived;
-    weft_msg **ring;
-    uint32_t ring_cap, ring_head, ring_count;
-    size_t ring_bytes;
-    uint32_t waiters;
-    int fd;
-    bool stuck;           /* BLOCK ran out of time */
-    atomic_bool blocking; /* a link or a sender waits for room */
+    struct queue *queue; /* for weft_recv; NULL: there is a callback */
     atomic_uint_fast64_t dropped;
 };
 
@@ -265,11 +262,20 @@ static inline void interest_count_delivered(weft_interest *i)
                           memory_order_relaxed);
 }
 
-/* How long a message may wait for room in the interest's queue; 0: there is room, or it must not
- * wait. A wait that begins is ended by weft_recv. */
+/* ---- Queues (queue.c): what waits for weft_recv ---- */
+
+struct queue *queue_new(size_t limit, enum weft_policy policy); /* NULL: out of memory */
+void queue_free(struct queue *q);                               /* NULL is ignored */
+/* The interest is closed: nobody is left in weft_recv once this returns. */
+void queue_expel(struct queue *q);
+/* How long a message may wait for room; 0: there is room, or it must not wait. A wait that begins
+ * is ended by weft_recv. */
 uint32_t interest_wait_ms(weft_interest *i, size_t size);
-/* Queue a message for weft_recv, by the interest's policy. False: dropped. */
+/* Queue a message for weft_recv, by the interest's policy. False: dropped and counted. */
 bool interest_push(weft_interest *i, weft_msg *msg);
+/* The same, giving the caller's reference away, if nothing has to be dropped or waited for. False:
+ * nothing happened. */
+bool interest_push_at_once(weft_interest *i, weft_msg *msg);
 /* Would it be dropped, for want of room? */
 bool interest_refuses(weft_interest *i, size_t size);
 enum weft_drop interest_drop_reason(const weft_interest *i); /* of what its queue drops */
@@ -317,9 +323,10 @@ struct weft_node {
     struct list matched;    /* of weft_interest: to be told */
     struct list events;     /* of struct owned_event */
     uint8_t *rx;            /* RX_BUFFER */
-    unsigned depth;         /* of entries from the loop */
-    bool delivering;        /* a callback runs: no direct delivery below it */
-    bool unsettled;         /* an entry has caused something that node_leave must see to */
+    struct msg_pool *pool;
+    unsigned depth;  /* of entries from the loop */
+    bool delivering; /* a callback runs: no direct delivery below it */
+    bool unsettled;  /* an entry has caused something that node_leave must see to */
     bool leaving, closing_handles, save_failed;
     uint64_t save_at;
     uint8_t node_id[16];
@@ -340,13 +347,13 @@ struct weft_node {
     bool wake_sent;
     bool closed; /* takes no more calls */
     struct list commands;
-    struct list dirty; /* of struct outbox */
-    struct list bulk;  /* of struct outbox */
+    struct list dirty;           /* of struct outbox */
+    struct list bulk;            /* of struct outbox */
+    uint64_t stamp, stamp_ticks; /* the clock as last read for a message, and when */
     struct list intents, interests;
-    struct list local_queue; /* of struct local_item */
-    size_t local_bytes;
-    uint64_t local_number; /* of the last item */
-    struct map flows;      /* alias → flow, for counting drops */
+    struct local_queue local;       /* for callbacks of this node */
+    struct local_queue local_batch; /* what the loop is at */
+    struct map flows;               /* alias → flow, for counting drops */
     struct list spare_chunks;
     uint32_t n_spare;
     uint32_t up_count;
@@ -374,7 +381,8 @@ bool on_loop(const weft_node *node);
 
 /* loop.c */
 void node_enter(weft_node *node);
-void node_leave(weft_node *node); /* settles when the outermost entry ends */
+void node_leave(weft_node *node);         /* settles when the outermost entry ends */
+void node_leave_lightly(weft_node *node); /* the same, of an entry that only called callbacks */
 /* Run a command on the loop. plane is held; returns whether the caller must call node_wake after
  * unlocking. */
 bool node_post(weft_node *node, struct command *command);

@@ -127,7 +127,8 @@ static int put_alone(weft_node *node, struct outbox *o, const struct sending *s,
     if (!seg)
         return WEFT_ENOMEM;
     if (!copied) {
-        seg->msg = s->msg ? weft_msg_ref(s->msg) : msg_copy(s->data, s->size, NULL, NULL, 0);
+        seg->msg =
+            s->msg ? weft_msg_ref(s->msg) : msg_copy(node->pool, s->data, s->size, NULL, NULL, 0);
         if (!seg->msg) {
             seg_free(node, seg);
             return WEFT_ENOMEM;
@@ -182,7 +183,8 @@ static struct slot *find_flow_slot(struct outbox *o, const struct flow *flow)
 
 int outbox_put_last(weft_node *node, struct outbox *o, const struct sending *s, struct str *route)
 {
-    weft_msg *msg = s->msg ? weft_msg_ref(s->msg) : msg_copy(s->data, s->size, NULL, NULL, 0);
+    weft_msg *msg =
+        s->msg ? weft_msg_ref(s->msg) : msg_copy(node->pool, s->data, s->size, NULL, NULL, 0);
     if (!msg)
         return WEFT_ENOMEM;
     struct slot *slot = find_flow_slot(o, s->flow);

@@ -2,6 +2,7 @@
 #ifndef NODE_OUTBOX_H
 #define NODE_OUTBOX_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -28,7 +29,12 @@ struct flow;
 
 struct weft_msg {
     atomic_uint refs;
-    bool transient; /* lies in a read buffer, valid during a callback: weft_msg_ref copies */
+    bool transient;        /* lies in a read buffer, valid during a callback: weft_msg_ref copies */
+    uint8_t shelf;         /* of the pool */
+    struct msg_pool *pool; /* where the block belongs; NULL: to the heap. transient: where a copy's
+                              comes from */
+    weft_msg *next;        /* in the pool, or in the local queue */
+    struct flow *flow;     /* in the local queue: what it was sent on; NULL: that has gone */
     uint8_t *data;
     size_t size;
     uint64_t time;
@@ -36,10 +42,21 @@ struct weft_msg {
     struct weft_msg *parent;    /* whose bytes these are, or NULL */
 };
 
-weft_msg *msg_copy(const void *data, size_t size, struct str *route, struct str *sender,
-                   uint64_t time);
+/* Blocks for messages of one node, taken with its plane held, given back by any thread. */
+struct msg_pool *pool_new(pthread_mutex_t *plane); /* NULL: out of memory */
+void pool_close(struct msg_pool *pool);            /* its messages may live on; NULL is ignored */
+/* A burst is over: give most of it back to the heap. plane not held */
+void pool_trim(struct msg_pool *pool);
+
+/* NULL: out of memory. With a pool: plane held. pool NULL: from the heap. */
+weft_msg *msg_copy(struct msg_pool *pool, const void *data, size_t size, struct str *route,
+                   struct str *sender, uint64_t time);
 /* The same bytes under another route and time. */
-weft_msg *msg_wrap(weft_msg *parent, struct str *route, struct str *sender, uint64_t time);
+weft_msg *msg_wrap(struct msg_pool *pool, weft_msg *parent, struct str *route, struct str *sender,
+                   uint64_t time);
+
+/* A lock that is held for less than a switch of threads takes. */
+void mutex_init_spinning(pthread_mutex_t *mutex);
 
 /* ---- Outbox (outbox.c): what waits to be written to one peer. plane ---- */
 

@@ -38,7 +38,7 @@ static bool locals_have_room(weft_node *node, const struct flow *f, size_t size,
                        : interest_wait_ms(f->locals[l], size) > 0)
             return false;
     }
-    return !callbacks || local_has_room(node, size + sizeof(struct local_item));
+    return !callbacks || local_has_room(&node->local, node->options.outbox, size);
 }
 
 static bool all_have_room(weft_node *node, const struct flow *f, size_t size)
@@ -138,15 +138,15 @@ static void send_to_locals(weft_node *node, const struct sending *s, enum weft_p
     struct flow *f = s->flow;
     bool callbacks = false;
     weft_msg *msg = NULL;
-    after->direct = on_loop(node) && !node->delivering && list_empty(&node->local_queue);
+    after->direct = on_loop(node) && !node->delivering && !node->local.head;
     for (uint32_t l = 0; l < f->n_locals; l++) {
         bool has_callback = f->locals[l]->options.on_message != NULL;
         callbacks |= has_callback;
         if (has_callback && after->direct)
             continue;
         if (!msg)
-            msg = s->msg ? msg_wrap(s->msg, f->route, f->sender, s->time)
-                         : msg_copy(s->data, s->size, f->route, f->sender, s->time);
+            msg = s->msg ? msg_wrap(node->pool, s->msg, f->route, f->sender, s->time)
+                         : msg_copy(node->pool, s->data, s->size, f->route, f->sender, s->time);
         if (!msg) {
             after->error = WEFT_EDROPPED;
             continue;
@@ -172,6 +172,7 @@ static void call_directly(weft_node *node, const struct sending *s)
     struct flow *f = s->flow;
     weft_msg msg = {
         .transient = true,
+        .pool = node->pool,
         .data = (uint8_t *)(uintptr_t)s->data,
         .size = s->size,
         .time = s->time,
@@ -183,7 +184,7 @@ static void call_directly(weft_node *node, const struct sending *s)
         if (f->locals[l]->options.on_message)
             deliver_call(node, f->locals[l], &msg);
     }
-    node_leave(node);
+    node_leave_lightly(node);
 }
 
 /* ---- Writing from here ---- */
@@ -217,12 +218,24 @@ static void write_taken(weft_node *node, struct aftermath *after)
 
 /* ---- A message ---- */
 
-/* The time to stamp on a message. In bulk the clock is read once for many. plane held */
-static uint64_t stamp(const struct flow *f)
+/* The clock, read once for messages that follow each other within CPU_TICKS_SHORT. plane held */
+static uint64_t recent_time(weft_node *node)
+{
+    uint64_t ticks = cpu_ticks();
+    if (ticks - node->stamp_ticks < CPU_TICKS_SHORT && ticks)
+        return node->stamp;
+    node->stamp_ticks = ticks;
+    node->stamp = wall_ns();
+    return node->stamp;
+}
+
+/* The time to stamp on a message. In bulk, which the loop looks after, not even ticks are read for
+ * each. plane held */
+static uint64_t stamp(weft_node *node, const struct flow *f)
 {
     struct outbox *o = f->n_targets ? &f->targets[0].conn->out : NULL;
     if (!o || !o->bulk)
-        return wall_ns();
+        return recent_time(node);
     if (o->stamp_uses-- == 0) {
         o->stamp_uses = STAMP_USES;
         o->stamp = wall_ns();
@@ -230,14 +243,29 @@ static uint64_t stamp(const struct flow *f)
     return o->stamp;
 }
 
-/* Does every target take `need` bytes as things stand? Peers alone, with aliases. plane held */
+/* Does every peer take `need` bytes as things stand? plane held */
 static bool all_open(const struct flow *f, size_t need)
 {
     for (uint32_t t = 0; t < f->n_targets; t++) {
         if (!outbox_open_chunk(&f->targets[t].conn->out, need))
             return false;
     }
-    return f->n_targets > 0 && f->n_locals == 0;
+    return true;
+}
+
+/* The same of the one interest of this node, which gets the message. plane held */
+static bool push_at_once(weft_node *node, struct flow *f, const void *data, size_t size,
+                         uint64_t time)
+{
+    weft_msg *msg = msg_copy(node->pool, data, size, f->route, f->sender, time);
+    if (!msg)
+        return false;
+    if (!interest_push_at_once(f->locals[0], msg)) {
+        weft_msg_unref(msg);
+        return false;
+    }
+    node->queued_here++;
+    return true;
 }
 
 /* The happy path: nothing to wait for, to allocate or to drop. plane held */
@@ -245,9 +273,12 @@ static bool send_at_once(weft_node *node, struct flow *f, const void *data, size
                          struct aftermath *after)
 {
     size_t need = FRAME_COMPACT_HEAD + size;
-    if (size > COPY_MAX || !all_open(f, need))
+    if (size > COPY_MAX || f->callbacks || f->n_locals > 1 || !flow_matched(f) ||
+        !all_open(f, need))
         return false;
-    uint64_t time = stamp(f);
+    uint64_t time = stamp(node, f);
+    if (f->n_locals && !push_at_once(node, f, data, size, time))
+        return false;
     for (uint32_t t = 0; t < f->n_targets; t++) {
         struct outbox *o = &f->targets[t].conn->out;
         outbox_append(o, outbox_open_chunk(o, need), f->alias, time, data, size);
@@ -274,7 +305,7 @@ static void send_slowly(weft_intent *i, struct sending *s, bool try, struct afte
             after->error = WEFT_EAGAIN;
             return;
         }
-        s->time = stamp(s->flow);
+        s->time = stamp(node, s->flow);
         s->flow->messages++;
         send_to_peers(node, s, policy, after);
         if (s->flow->n_locals)
@@ -318,7 +349,7 @@ static int send_bytes(weft_intent *i, const void *data, size_t size, bool try)
     if (size <= COPY_MAX || !atomic_load_explicit(&i->interested, memory_order_relaxed) ||
         size > i->node->options.max_frame)
         return send_common(i, data, size, NULL, try);
-    weft_msg *msg = msg_copy(data, size, NULL, NULL, 0);
+    weft_msg *msg = msg_copy(NULL, data, size, NULL, NULL, 0);
     if (!msg)
         return WEFT_ENOMEM;
     int rc = send_common(i, msg->data, size, msg, try);

@@ -1,0 +1,389 @@
+/* Queues: what waits for weft_recv.
+ *
+ *     interest_push ─ lock ─▶ in │◀── swapped when out is empty ──▶│ out ─ take ─▶ weft_recv
+ *
+ * Senders append to `in` under one lock, receivers take from `out` under another, and swap the two
+ * when `out` is empty: the threads meet once a batch instead of once a message. Where the policy
+ * may have to drop the oldest message, or a descriptor shows whether one waits, receivers take from
+ * `in` itself.
+ *
+ * A queue is bounded in bytes. When it is full: BLOCK lets the link that brought the message pause,
+ * or the thread that sent it wait, and weft_recv wakes them when half is free; the other policies
+ * drop here and count. What receivers take is given back in portions, so a large queue may count
+ * up to GIVE_BACK bytes more than it holds. */
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "node/node.h"
+
+#define MSG_COST (sizeof(weft_msg) + sizeof(weft_msg *)) /* of an empty message */
+#define GIVE_BACK ((size_t)64 << 10)
+#define LARGE_QUEUE (16 * GIVE_BACK) /* from here on portions are given back */
+#define PAUSES 64                    /* of the processor, before a receiver sleeps */
+
+/* First in, first out; the capacity is a power of two, or 0. */
+struct ring {
+    weft_msg **slots;
+    uint32_t cap, head, count;
+};
+
+struct queue {
+    size_t limit;
+    enum weft_policy policy;
+
+    pthread_mutex_t lock; /* after plane, after take */
+    pthread_cond_t arrived;
+    struct ring in;
+    size_t bytes;             /* of both rings, and `taken` */
+    unsigned waiters, called; /* asleep in weft_recv; those of them that were signalled */
+    bool stuck;               /* BLOCK ran out of time */
+    bool closed;
+    atomic_bool blocking; /* a link or a sender waits for room */
+    atomic_uint pushed;   /* in all; changes when there is something new to see */
+
+    pthread_mutex_t take;
+    struct ring out;
+    size_t taken;  /* bytes not yet given back */
+    atomic_int fd; /* readable while messages wait; -1: none. Written under both locks */
+};
+
+/* ---- Rings ---- */
+
+static bool ring_grow(struct ring *r)
+{
+    if (r->count < r->cap)
+        return true;
+    uint32_t cap = r->cap ? 2 * r->cap : 16;
+    weft_msg **slots = mem_alloc(cap * sizeof(*slots));
+    if (!slots)
+        return false;
+    for (uint32_t n = 0; n < r->count; n++)
+        slots[n] = r->slots[(r->head + n) & (r->cap - 1)];
+    mem_free(r->slots);
+    *r = (struct ring){.slots = slots, .cap = cap, .count = r->count};
+    return true;
+}
+
+static void ring_push(struct ring *r, weft_msg *msg)
+{
+    r->slots[(r->head + r->count++) & (r->cap - 1)] = msg;
+}
+
+static weft_msg *ring_pop(struct ring *r)
+{
+    weft_msg *msg = r->slots[r->head];
+    r->head = (r->head + 1) & (r->cap - 1);
+    r->count--;
+    return msg;
+}
+
+static void ring_fini(struct ring *r)
+{
+    while (r->count)
+        weft_msg_unref(ring_pop(r));
+    mem_free(r->slots);
+}
+
+/* ---- Life ---- */
+
+struct queue *queue_new(size_t limit, enum weft_policy policy)
+{
+    struct queue *q = mem_zalloc(sizeof(*q));
+    if (!q)
+        return NULL;
+    q->limit = limit;
+    q->policy = policy;
+    atomic_init(&q->fd, -1);
+    mutex_init_spinning(&q->lock);
+    mutex_init_spinning(&q->take);
+    cond_init(&q->arrived);
+    return q;
+}
+
+void queue_free(struct queue *q)
+{
+    if (!q)
+        return;
+    ring_fini(&q->in);
+    ring_fini(&q->out);
+    if (q->fd >= 0)
+        close(q->fd);
+    pthread_mutex_destroy(&q->lock);
+    pthread_mutex_destroy(&q->take);
+    pthread_cond_destroy(&q->arrived);
+    mem_free(q);
+}
+
+void queue_expel(struct queue *q)
+{
+    pthread_mutex_lock(&q->take);
+    pthread_mutex_lock(&q->lock);
+    q->closed = true;
+    pthread_cond_broadcast(&q->arrived);
+    pthread_mutex_unlock(&q->take);
+    while (q->waiters)
+        pthread_cond_wait(&q->arrived, &q->lock);
+    pthread_mutex_unlock(&q->lock);
+}
+
+/* ---- Senders ---- */
+
+/* lock held */
+static bool has_room(const struct queue *q, size_t size)
+{
+    return q->bytes == 0 || q->bytes + size + MSG_COST <= q->limit;
+}
+
+uint32_t interest_wait_ms(weft_interest *i, size_t size)
+{
+    struct queue *q = i->queue;
+    if (!q || q->policy != WEFT_BLOCK || atomic_load_explicit(&i->closed, memory_order_relaxed))
+        return 0;
+    pthread_mutex_lock(&q->lock);
+    bool wait = !q->stuck && !has_room(q, size);
+    if (wait)
+        atomic_store(&q->blocking, true);
+    pthread_mutex_unlock(&q->lock);
+    return wait ? i->options.block_ms : 0;
+}
+
+bool interest_refuses(weft_interest *i, size_t size)
+{
+    struct queue *q = i->queue;
+    if (!q || atomic_load_explicit(&i->closed, memory_order_relaxed) ||
+        (q->policy != WEFT_BLOCK && q->policy != WEFT_REFUSE))
+        return false;
+    pthread_mutex_lock(&q->lock);
+    bool full = !has_room(q, size);
+    pthread_mutex_unlock(&q->lock);
+    return full;
+}
+
+/* Make room by policy. False: the new message is dropped. lock held */
+static bool make_room(weft_interest *i, size_t size)
+{
+    struct queue *q = i->queue;
+    if (q->policy == WEFT_KEEP_LAST || q->policy == WEFT_DROP_OLDEST) {
+        bool all = q->policy == WEFT_KEEP_LAST;
+        while (q->in.count && (all || !has_room(q, size))) {
+            weft_msg *old = ring_pop(&q->in);
+            q->bytes -= old->size + MSG_COST;
+            weft_msg_unref(old);
+            atomic_fetch_add(&i->dropped, 1);
+        }
+    }
+    if (has_room(q, size))
+        return true;
+    q->stuck = q->policy == WEFT_BLOCK;
+    return false;
+}
+
+/* lock held */
+static void append(weft_interest *i, weft_msg *msg)
+{
+    struct queue *q = i->queue;
+    ring_push(&q->in, msg);
+    q->bytes += msg->size + MSG_COST;
+    interest_count_delivered(i);
+    atomic_store_explicit(&q->pushed, atomic_load_explicit(&q->pushed, memory_order_relaxed) + 1,
+                          memory_order_release);
+    if (q->waiters > q->called) {
+        q->called++;
+        pthread_cond_signal(&q->arrived);
+    }
+    if (q->fd >= 0 && q->in.count == 1)
+        eventfd_write(q->fd, 1);
+}
+
+bool interest_push(weft_interest *i, weft_msg *msg)
+{
+    struct queue *q = i->queue;
+    if (atomic_load_explicit(&i->closed, memory_order_relaxed))
+        return true; /* it wants nothing any more */
+    pthread_mutex_lock(&q->lock);
+    bool ok = make_room(i, msg->size) && ring_grow(&q->in);
+    if (ok)
+        append(i, weft_msg_ref(msg));
+    else
+        atomic_fetch_add(&i->dropped, 1);
+    pthread_mutex_unlock(&q->lock);
+    return ok;
+}
+
+bool interest_push_at_once(weft_interest *i, weft_msg *msg)
+{
+    struct queue *q = i->queue;
+    if (q->policy == WEFT_KEEP_LAST || atomic_load_explicit(&i->closed, memory_order_relaxed))
+        return false;
+    pthread_mutex_lock(&q->lock);
+    bool ok = has_room(q, msg->size) && ring_grow(&q->in);
+    if (ok)
+        append(i, msg);
+    pthread_mutex_unlock(&q->lock);
+    return ok;
+}
+
+/* ---- Receivers ---- */
+
+/* Room again: wake links that paused and senders that wait. */
+static void unblock(weft_node *node)
+{
+    plane_lock(node);
+    node->resume_wanted = true;
+    bool wake = node_request_wake(node);
+    pthread_cond_broadcast(&node->room);
+    plane_unlock(node);
+    if (wake)
+        node_wake(node);
+}
+
+/* Returns whether somebody waits for room and should be woken. lock held */
+static bool give_back(struct queue *q)
+{
+    q->bytes -= q->taken;
+    q->taken = 0;
+    if (q->bytes > q->limit / 2)
+        return false;
+    q->stuck = false;
+    return atomic_load_explicit(&q->blocking, memory_order_relaxed) &&
+           atomic_exchange(&q->blocking, false);
+}
+
+static bool swaps(const struct queue *q)
+{
+    return q->fd < 0 && (q->policy == WEFT_BLOCK || q->policy == WEFT_REFUSE);
+}
+
+struct taking {
+    weft_msg *msg;
+    bool wake;     /* call unblock */
+    unsigned seen; /* q->pushed, when there was nothing */
+};
+
+/* Fill `out`, or take from `in` itself. take held */
+static void refill(struct queue *q, struct taking *t)
+{
+    pthread_mutex_lock(&q->lock);
+    t->wake = give_back(q);
+    t->seen = atomic_load_explicit(&q->pushed, memory_order_relaxed);
+    if (swaps(q)) {
+        struct ring empty = q->out;
+        q->out = q->in;
+        q->in = empty;
+    } else if (q->in.count) {
+        t->msg = ring_pop(&q->in);
+        q->taken = t->msg->size + MSG_COST;
+        t->wake |= give_back(q);
+    }
+    pthread_mutex_unlock(&q->lock);
+}
+
+/* The descriptor is readable as long as something waits. take held */
+static void quiet_fd(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    eventfd_t ignored;
+    if (q->in.count == 0)
+        eventfd_read(q->fd, &ignored);
+    pthread_mutex_unlock(&q->lock);
+}
+
+/* The next message, or none. take held */
+static struct taking take_one(struct queue *q)
+{
+    struct taking t = {0};
+    if (q->closed)
+        return t;
+    if (q->out.count == 0)
+        refill(q, &t);
+    if (!t.msg && q->out.count) {
+        t.msg = ring_pop(&q->out);
+        q->taken += t.msg->size + MSG_COST;
+        if (q->taken >= GIVE_BACK || q->limit < LARGE_QUEUE) {
+            pthread_mutex_lock(&q->lock);
+            t.wake |= give_back(q);
+            pthread_mutex_unlock(&q->lock);
+        }
+    }
+    if (t.msg && q->fd >= 0 && q->out.count == 0)
+        quiet_fd(q);
+    return t;
+}
+
+/* A sender at full speed has the next messages ready sooner than a thread falls asleep. Not looking
+ * meanwhile leaves it the memory they go to, and lets a batch gather. */
+static bool pause_for_more(const struct queue *q, unsigned seen)
+{
+    for (int i = 0; i < PAUSES; i++)
+        cpu_relax();
+    return atomic_load_explicit(&q->pushed, memory_order_acquire) != seen;
+}
+
+/* Wait until there is something new to see. Errors: WEFT_ETIMEDOUT, WEFT_ECLOSED. */
+static int wait_for_message(weft_node *node, struct queue *q, unsigned seen, uint64_t deadline)
+{
+    if (deadline && pause_for_more(q, seen))
+        return 0;
+    pool_trim(node->pool);
+    int rc = 0;
+    pthread_mutex_lock(&q->lock);
+    if (!q->closed && atomic_load_explicit(&q->pushed, memory_order_relaxed) == seen) {
+        q->waiters++;
+        if (deadline == 0 || !cond_wait_until(&q->arrived, &q->lock, deadline))
+            rc = WEFT_ETIMEDOUT;
+        q->waiters--;
+        q->called -= q->called > 0;
+    }
+    if (q->closed) {
+        rc = WEFT_ECLOSED;
+        pthread_cond_broadcast(&q->arrived);
+    } else if (rc < 0 && atomic_load_explicit(&q->pushed, memory_order_relaxed) != seen) {
+        rc = 0;
+    }
+    pthread_mutex_unlock(&q->lock);
+    return rc;
+}
+
+int weft_recv(weft_interest *i, weft_msg **ret_msg, int timeout_ms)
+{
+    if (!i || !ret_msg || !i->queue)
+        return WEFT_EINVAL;
+    if (timeout_ms != 0 && on_loop(i->node))
+        return WEFT_ELOOP;
+    weft_node *node = i->node; /* the interest may go once its locks are free */
+    struct queue *q = i->queue;
+    uint64_t deadline = 0;
+    for (;;) {
+        pthread_mutex_lock(&q->take);
+        struct taking t = take_one(q);
+        pthread_mutex_unlock(&q->take);
+        if (t.wake)
+            unblock(node);
+        if (t.msg) {
+            *ret_msg = t.msg;
+            return 0;
+        }
+        if (timeout_ms && !deadline)
+            deadline = deadline_after(timeout_ms);
+        int rc = wait_for_message(node, q, t.seen, deadline);
+        if (rc < 0)
+            return rc;
+    }
+}
+
+int weft_interest_fd(weft_interest *i)
+{
+    struct queue *q = i->queue;
+    if (!q)
+        return WEFT_EINVAL;
+    pthread_mutex_lock(&q->take);
+    pthread_mutex_lock(&q->lock);
+    if (q->fd < 0)
+        q->fd = eventfd(q->in.count + q->out.count ? 1 : 0, EFD_NONBLOCK | EFD_CLOEXEC);
+    int fd = q->fd;
+    pthread_mutex_unlock(&q->lock);
+    pthread_mutex_unlock(&q->take);
+    return fd >= 0 ? fd : WEFT_EMFILE;
+}
