@@ -36,7 +36,7 @@ bool bulk_enter(weft_node *node, struct outbox *o)
     o->messages_seen = o->messages;
     o->stamp_uses = 0;
     list_push(&node->bulk, &o->bulk_node);
-    return node_request_wake(node); /* to arm the timer */
+    return node_todo(node, TODO_TICK);
 }
 
 void bulk_leave(struct outbox *o)
@@ -80,12 +80,10 @@ static void on_tick(uv_poll_t *poll, int status, int events)
 
 void bulk_arm(weft_node *node)
 {
-    if (node->ticking || node->tick_fd < 0)
+    if (!(atomic_load(&node->todo) & TODO_TICK))
         return;
-    plane_lock(node);
-    bool wanted = !list_empty(&node->bulk);
-    plane_unlock(node);
-    if (wanted)
+    atomic_fetch_and(&node->todo, ~(unsigned)TODO_TICK);
+    if (!node->ticking)
         set_timer(node, BULK_TICK_US);
 }
 

@@ -311,7 +311,7 @@ static void on_read(struct stream *s, size_t size, void *user)
     node_enter(node);
     node->bytes_in += size;
     c->bytes_in += size;
-    mesh_received(c->link, node_now().mono_ns);
+    mesh_received(c->link, mono_ns());
     if (c->in_shared) {
         size_t len = c->partial.len + size;
         size_t used = parse(c, node->rx, len);
@@ -360,7 +360,8 @@ void conn_release(struct conn *c, bool drain)
     plane_lock(node);
     c->out.open = c->out.direct = false;
     bulk_leave(&c->out);
-    node->resume_wanted |= c->out.awaited;
+    if (c->out.awaited)
+        node_todo(node, TODO_RESUME);
     c->out.awaited = false;
     if (!drain)
         outbox_clear(node, &c->out, true);
@@ -376,7 +377,8 @@ void conn_release(struct conn *c, bool drain)
     if (c->paused)
         stream_read_start(c->stream);
     c->paused = false;
-    c->drain_deadline = node_now().mono_ns + node->options.linger_ms * NS_PER_MS;
+    c->drain_deadline = mono_ns() + node->options.linger_ms * NS_PER_MS;
+    node->conns_at = min_u64(node->conns_at, c->drain_deadline);
 }
 
 void conn_close(struct conn *c)

@@ -66,7 +66,7 @@ static void glue_intents_seen(void *ctx, struct mesh_link *link)
     struct conn *c = link->user;
     c->hold_until = node_now().mono_ns + BASE_SEEN_PAUSE_NS;
     if (c->retry_at != NEVER)
-        c->retry_at = min_u64(c->retry_at, c->hold_until);
+        conn_retry_at(c, min_u64(c->retry_at, c->hold_until));
 }
 
 static void glue_event(void *ctx, const weft_event *event)

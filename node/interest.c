@@ -47,7 +47,7 @@ static void run_close(weft_node *node, struct command *command)
     list_remove(&i->list_node);
     node->dropped[interest_drop_reason(i)] += atomic_load(&i->dropped);
     node->routes_open--;
-    node->resume_wanted = true;
+    node_todo(node, TODO_RESUME);
     pthread_cond_broadcast(&node->room);
     plane_unlock(node);
     interest_handle_free(i);

@@ -98,7 +98,10 @@ int local_put(weft_node *node, struct flow *flow, weft_msg *msg, enum weft_polic
 /* Take all that waits, at once. False: nothing does. */
 static bool take_batch(weft_node *node)
 {
+    if (!(atomic_load(&node->todo) & TODO_LOCAL))
+        return false;
     plane_lock(node);
+    atomic_fetch_and(&node->todo, ~(unsigned)TODO_LOCAL);
     struct local_queue *batch = &node->local_batch;
     bool any = node->local.head != NULL;
     if (any) {

@@ -27,6 +27,11 @@ static uint64_t clock_ns(clockid_t clock)
     return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
+uint64_t mono_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
 uint64_t wall_ns(void)
 {
     return clock_ns(CLOCK_REALTIME);
@@ -89,14 +94,23 @@ bool node_wait(weft_node *node, pthread_cond_t *cond, uint64_t deadline)
 /* On the loop's own thread, below an entry, node_leave will see to it. */
 bool node_request_wake(weft_node *node)
 {
-    if (node->wake_sent)
+    if (atomic_load(&node->wake_sent))
         return false;
     if (on_loop(node) && node->depth) {
         node->unsettled = true;
         return false;
     }
-    node->wake_sent = true;
+    atomic_store(&node->wake_sent, true);
     return true;
+}
+
+/* The loop clears wake_sent before it looks at todo, and this sets todo before it looks at
+ * wake_sent: one of the two sees the other. */
+bool node_todo(weft_node *node, enum todo what)
+{
+    if (!(atomic_load(&node->todo) & what))
+        atomic_fetch_or(&node->todo, what);
+    return node_request_wake(node);
 }
 
 void node_wake(weft_node *node)
@@ -107,7 +121,7 @@ void node_wake(weft_node *node)
 bool node_post(weft_node *node, struct command *command)
 {
     list_push(&node->commands, &command->node);
-    return node_request_wake(node);
+    return node_todo(node, TODO_COMMANDS);
 }
 
 bool node_mark_dirty(weft_node *node, struct outbox *o)
@@ -116,7 +130,7 @@ bool node_mark_dirty(weft_node *node, struct outbox *o)
         return false;
     o->dirty = true;
     list_push(&node->dirty, &o->dirty_node);
-    return node_request_wake(node);
+    return node_todo(node, TODO_FLUSH);
 }
 
 bool node_queued(weft_node *node, struct outbox *o)
@@ -133,9 +147,12 @@ bool node_queued(weft_node *node, struct outbox *o)
  * and closes something each time it is called would keep the loop here for ever. */
 static bool run_commands(weft_node *node)
 {
+    if (!(atomic_load(&node->todo) & TODO_COMMANDS))
+        return false;
     struct list batch, *it;
     list_init(&batch);
     plane_lock(node);
+    atomic_fetch_and(&node->todo, ~(unsigned)TODO_COMMANDS);
     list_splice(&batch, &node->commands);
     plane_unlock(node);
     bool any = !list_empty(&batch);
@@ -337,11 +354,7 @@ void node_drop_events(weft_node *node)
 
 void node_request_turn(weft_node *node)
 {
-    plane_lock(node);
-    bool wake = !node->wake_sent;
-    node->wake_sent = true;
-    plane_unlock(node);
-    if (wake)
+    if (!atomic_exchange(&node->wake_sent, true))
         node_wake(node);
 }
 
@@ -362,43 +375,53 @@ static void resume_paused(weft_node *node, bool expired_only)
     }
 }
 
+/* plane held */
+static struct outbox *pop_dirty(struct list *batch)
+{
+    struct list *it = list_pop(batch);
+    if (!it)
+        return NULL;
+    struct outbox *o = list_entry(it, struct outbox, dirty_node);
+    o->dirty = false;
+    return o;
+}
+
+/* Those that are dirty now; a write that fails may take any of them off the list meanwhile. */
 static void flush_dirty(weft_node *node)
 {
+    if (!(atomic_load(&node->todo) & TODO_FLUSH))
+        return;
     struct list batch;
     list_init(&batch);
     plane_lock(node);
+    atomic_fetch_and(&node->todo, ~(unsigned)TODO_FLUSH);
     list_splice(&batch, &node->dirty);
+    struct outbox *o = pop_dirty(&batch);
     plane_unlock(node);
-    for (;;) {
-        plane_lock(node);
-        struct list *it = list_pop(&batch);
-        if (it)
-            list_entry(it, struct outbox, dirty_node)->dirty = false;
-        plane_unlock(node);
-        if (!it)
-            return;
-        struct outbox *o = list_entry(it, struct outbox, dirty_node);
+    while (o) {
         conn_flush(container_of(o, struct conn, out));
+        if (list_empty(&batch))
+            return;
+        plane_lock(node);
+        o = pop_dirty(&batch);
+        plane_unlock(node);
     }
 }
 
 /* Does something wait that this turn should still do? */
 static bool has_work(weft_node *node)
 {
-    plane_lock(node);
-    bool work = !list_empty(&node->commands) || node->local.head || node->resume_wanted;
-    plane_unlock(node);
-    return work || !list_empty(&node->events) || !list_empty(&node->matches) ||
-           !list_empty(&node->matched);
+    return (atomic_load(&node->todo) & (TODO_COMMANDS | TODO_LOCAL | TODO_RESUME)) ||
+           !list_empty(&node->events) || !list_empty(&node->matches) || !list_empty(&node->matched);
 }
 
 static void settle_once(weft_node *node)
 {
-    plane_lock(node);
-    node->wake_sent = node->unsettled = false;
-    bool resume = node->resume_wanted;
-    node->resume_wanted = false;
-    plane_unlock(node);
+    atomic_store(&node->wake_sent, false);
+    node->unsettled = false;
+    bool resume = atomic_load(&node->todo) & TODO_RESUME;
+    if (resume)
+        atomic_fetch_and(&node->todo, ~(unsigned)TODO_RESUME);
     if (run_commands(node))
         mesh_settle(node->mesh, node_now());
     flow_rebuild_changed(node);
@@ -429,10 +452,7 @@ void node_leave(weft_node *node)
         settle_once(node);
     } while (has_work(node) && ++rounds < SETTLE_ROUNDS);
     node->depth--;
-    plane_lock(node);
-    bool more = rounds == SETTLE_ROUNDS || !list_empty(&node->dirty);
-    plane_unlock(node);
-    if (more)
+    if (rounds == SETTLE_ROUNDS || (atomic_load(&node->todo) & TODO_FLUSH))
         node_request_turn(node);
     node_rearm(node);
     node_check_left(node);
@@ -451,23 +471,28 @@ void node_leave_lightly(weft_node *node)
 static uint64_t next_deadline(weft_node *node)
 {
     uint64_t next = min_u64(mesh_deadline(node->mesh), min_u64(node->save_at, node->rebuild_at));
-    list_each (it, &node->conns) {
-        const struct conn *c = list_entry(it, struct conn, list_node);
-        next = min_u64(next, min_u64(c->drain_deadline, c->retry_at));
-    }
+    next = min_u64(next, node->conns_at);
     list_each (it, &node->paused)
         next = min_u64(next, list_entry(it, struct conn, paused_node)->pause_until);
     return next;
 }
 
-static void tick_conn(weft_node *node, struct conn *c, uint64_t mono)
+static void tick_conns(weft_node *node, uint64_t mono)
 {
-    if (c->drain_deadline <= mono) {
-        conn_close(c);
-    } else if (c->retry_at <= mono) {
-        plane_lock(node);
-        node_mark_dirty(node, &c->out);
-        plane_unlock(node);
+    if (node->conns_at > mono)
+        return;
+    node->conns_at = NEVER;
+    list_each_safe (it, &node->conns) {
+        struct conn *c = list_entry(it, struct conn, list_node);
+        if (c->drain_deadline <= mono) {
+            conn_close(c);
+        } else if (c->retry_at <= mono) {
+            c->retry_at = NEVER; /* the flush sets it again where it has to */
+            plane_lock(node);
+            node_mark_dirty(node, &c->out);
+            plane_unlock(node);
+        }
+        node->conns_at = min_u64(node->conns_at, min_u64(c->drain_deadline, c->retry_at));
     }
 }
 
@@ -481,8 +506,7 @@ static void on_timer(uv_timer_t *timer)
         mesh_paused(node->mesh, list_entry(it, struct conn, paused_node)->link, now);
     if (!node->leaving)
         mesh_tick(node->mesh, now);
-    list_each_safe (it, &node->conns)
-        tick_conn(node, list_entry(it, struct conn, list_node), now.mono_ns);
+    tick_conns(node, now.mono_ns);
     resume_paused(node, true);
     if (node->rebuild_at <= now.mono_ns)
         flow_rebuild_all(node);

@@ -134,7 +134,7 @@ static void stop_calls(weft_node *node)
     node->closed = true;
     node->leave_cmd.run = run_leave;
     list_push(&node->commands, &node->leave_cmd.node);
-    node->wake_sent = true;
+    node_todo(node, TODO_COMMANDS);
     pthread_cond_broadcast(&node->changed);
     pthread_cond_broadcast(&node->room);
     plane_unlock(node);
@@ -290,7 +290,7 @@ static weft_node *node_alloc(const weft_options *o)
     node->options = *o;
     init_lists(node);
     node->started = node_now().mono_ns;
-    node->armed = node->save_at = node->rebuild_at = NEVER;
+    node->armed = node->conns_at = node->save_at = node->rebuild_at = NEVER;
     node->tick_fd = -1;
     node->loop_thread = uv_thread_self();
     if (copy_strings(node, o) == 0 && gather_open(node) == 0)
@@ -334,9 +334,7 @@ static int build(weft_node *node, const weft_options *o, char *text)
     if (rc < 0)
         return rc;
     rc = load_and_listen(node, o, text);
-    plane_lock(node);
-    node->wake_sent = true;
-    plane_unlock(node);
+    atomic_store(&node->wake_sent, true);
     node_wake(node); /* the first turn dials */
     return rc;
 }

@@ -157,6 +157,8 @@ void conn_close(struct conn *c);
 /* Parse what was read while paused, and read on. */
 void conn_resume(struct conn *c);
 void conn_flush(struct conn *c);
+/* base: have it flushed then. */
+void conn_retry_at(struct conn *c, uint64_t mono);
 /* Continue after on_written. */
 void conn_written(struct conn *c, int error);
 /* Nobody but the loop writes from here on, and nobody else is still at it. */
@@ -293,6 +295,15 @@ struct owned_event {
     enum weft_log_level level;
 };
 
+/* What waits for the loop. */
+enum todo {
+    TODO_COMMANDS = 1, /* node->commands */
+    TODO_LOCAL = 2,    /* node->local */
+    TODO_RESUME = 4,   /* room was made: paused connections may go on */
+    TODO_FLUSH = 8,    /* node->dirty */
+    TODO_TICK = 16,    /* node->bulk: the timer must run */
+};
+
 struct weft_node {
     weft_options options; /* scalars and callbacks; strings below */
     char *network, *addrbook_file, *agent, *path;
@@ -329,6 +340,7 @@ struct weft_node {
     bool unsettled;  /* an entry has caused something that node_leave must see to */
     bool leaving, closing_handles, save_failed;
     uint64_t save_at;
+    uint64_t conns_at; /* no connection's own time is up before */
     uint8_t node_id[16];
     uint32_t alias_key; /* random: of all alias tables */
     struct command leave_cmd;
@@ -344,8 +356,9 @@ struct weft_node {
     pthread_cond_t changed; /* peers, matches, finished calls */
     pthread_cond_t room;    /* some outbox or queue has room again */
     unsigned room_waiters;
-    bool wake_sent;
-    bool closed; /* takes no more calls */
+    atomic_bool wake_sent;
+    atomic_uint todo; /* of enum todo: set under plane, looked at by the loop without it */
+    bool closed;      /* takes no more calls */
     struct list commands;
     struct list dirty;           /* of struct outbox */
     struct list bulk;            /* of struct outbox */
@@ -358,7 +371,6 @@ struct weft_node {
     uint32_t n_spare;
     uint32_t up_count;
     uint32_t routes_open;
-    bool resume_wanted;        /* room was made: paused connections may go on */
     struct list calls_waiting; /* of struct call, for an answer by token */
     uint64_t dropped[WEFT_DROP_REASONS];
     uint64_t messages_out, bytes_out; /* of connections that are gone, and control frames */
@@ -375,7 +387,11 @@ static inline void plane_unlock(weft_node *node)
     pthread_mutex_unlock(&node->plane);
 }
 
+/* plane held; returns as node_post. */
+bool node_todo(weft_node *node, enum todo what);
+
 struct moment node_now(void);
+uint64_t mono_ns(void);
 uint64_t wall_ns(void);
 bool on_loop(const weft_node *node);
 

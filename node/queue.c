@@ -231,8 +231,7 @@ bool interest_push_at_once(weft_interest *i, weft_msg *msg)
 static void unblock(weft_node *node)
 {
     plane_lock(node);
-    node->resume_wanted = true;
-    bool wake = node_request_wake(node);
+    bool wake = node_todo(node, TODO_RESUME);
     pthread_cond_broadcast(&node->room);
     plane_unlock(node);
     if (wake)

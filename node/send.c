@@ -161,7 +161,7 @@ static void send_to_locals(weft_node *node, const struct sending *s, enum weft_p
     if (callbacks && !after->direct && msg) {
         if (local_put(node, f, msg, policy) < 0)
             after->error = WEFT_EDROPPED;
-        after->wake |= node_request_wake(node);
+        after->wake |= node_todo(node, TODO_LOCAL);
     }
     after->direct &= callbacks;
     weft_msg_unref(msg);

@@ -67,8 +67,7 @@ static bool land(struct conn *c, bool lost)
     if (!c->out.awaited)
         return false;
     c->out.awaited = false;
-    node->resume_wanted = true;
-    return node_request_wake(node);
+    return node_todo(node, TODO_RESUME);
 }
 
 static void finish(struct conn *c, bool lost)
@@ -166,6 +165,12 @@ static void again(struct conn *c)
 
 /* ---- Base peers ---- */
 
+void conn_retry_at(struct conn *c, uint64_t mono)
+{
+    c->retry_at = mono;
+    c->node->conns_at = min_u64(c->node->conns_at, mono);
+}
+
 /* Copy the first frame of a segment to the connection; true if the segment is used up. */
 static bool take_frame(struct conn *c, struct seg *seg)
 {
@@ -196,7 +201,7 @@ static bool next_base_frame(struct conn *c, uint64_t mono_ns)
     if (!list_empty(lane)) {
         struct seg *seg = list_entry(lane->next, struct seg, node);
         if (seg->kind == SEG_MESSAGE && mono_ns < c->hold_until) {
-            c->retry_at = c->hold_until;
+            conn_retry_at(c, c->hold_until);
         } else {
             found = true;
             if (seg->kind == SEG_CONTROL && lane == &o->ordered)
@@ -217,7 +222,7 @@ static void flush_base(struct conn *c)
     for (int i = 0; i < BASE_ROUNDS; i++) {
         uint64_t mono = node_now().mono_ns;
         if (stream_unsent(c->stream) > 0) {
-            c->retry_at = mono + BASE_RETRY_NS;
+            conn_retry_at(c, mono + BASE_RETRY_NS);
             return;
         }
         if (!next_base_frame(c, mono))
@@ -249,53 +254,66 @@ static bool leave_to_senders(struct conn *c)
     return c->out.bulk;
 }
 
-static void flush_plain(struct conn *c)
+/* Write what is taken, and take what has come meanwhile. Returns whether something is taken. */
+static bool write_round(struct conn *c)
 {
     weft_node *node = c->node;
-    for (int i = 0; i < ROUNDS_MAX; i++) {
-        plane_lock(node);
-        bool taken = (i == 0 || !leave_to_senders(c)) && conn_take(c, WRITE_BYTES);
-        plane_unlock(node);
-        if (!taken)
-            return;
-        uv_buf_t bufs[WRITE_BUFS];
-        unsigned n = gather(&c->flight, c->flight_done, bufs, WRITE_BUFS);
-        int rc = stream_write(c->stream, bufs, n);
-        if (rc == 0) {
-            c->writing = true;
-            return;
-        }
-        finish(c, rc < 0);
-        if (rc < 0) {
-            fail(c, rc);
-            return;
-        }
+    uv_buf_t bufs[WRITE_BUFS];
+    unsigned n = gather(&c->flight, c->flight_done, bufs, WRITE_BUFS);
+    int rc = stream_write(c->stream, bufs, n);
+    if (rc == 0) {
+        c->writing = true;
+        return false;
     }
-    again(c);
+    plane_lock(node);
+    bool wake = land(c, rc < 0);
+    bool more = rc > 0 && !leave_to_senders(c) && conn_take(c, WRITE_BYTES);
+    plane_unlock(node);
+    if (wake)
+        node_wake(node);
+    if (rc < 0)
+        fail(c, rc);
+    return more;
 }
 
-/* What a sender's own writing ran into. */
-static int senders_error(struct conn *c)
+/* The first of it, or what a sender's own writing ran into. */
+static int begin(struct conn *c, bool *ret_taken)
 {
     plane_lock(c->node);
     int error = c->out.error;
     c->out.error = 0;
+    *ret_taken = !c->base && error == 0 && conn_take(c, WRITE_BYTES);
     plane_unlock(c->node);
     return error;
+}
+
+/* Others have their turn after ROUNDS_MAX. */
+static void flush_plain(struct conn *c)
+{
+    for (int i = 1; write_round(c); i++) {
+        if (i < ROUNDS_MAX)
+            continue;
+        plane_lock(c->node);
+        c->out.writing = false; /* what is taken stays in the flight */
+        node_mark_dirty(c->node, &c->out);
+        plane_unlock(c->node);
+        return;
+    }
 }
 
 void conn_flush(struct conn *c)
 {
     if (!c->connected || c->ended || c->writing || c->state == CONN_CLOSING)
         return;
-    int error = senders_error(c);
+    bool taken;
+    int error = begin(c, &taken);
     if (error < 0) {
         fail(c, error);
         return;
     }
     if (c->base)
         flush_base(c);
-    else
+    else if (taken)
         flush_plain(c);
     finish_drain(c);
 }
