@@ -267,6 +267,42 @@ static size_t missing_bytes(const struct conn *c)
     return 1;
 }
 
+/* Room in `partial` for the rest of a frame that is larger than the node's buffer. */
+static uint8_t *reserve_large(struct conn *c, size_t missing)
+{
+    weft_node *node = c->node;
+    size_t kept = c->partial.len;
+    c->large = true;
+    node->large_used = true;
+    if (node->large.cap >= kept + missing && c->partial.cap < kept + missing) {
+        struct buf small = c->partial;
+        c->partial = node->large;
+        memcpy(c->partial.data, small.data, kept);
+        c->partial.len = kept;
+        buf_fini(&small);
+        buf_init(&node->large, small.max);
+    }
+    return buf_reserve(&c->partial, missing);
+}
+
+/* All of `partial` is used: an idle link holds no memory, the node one large buffer. */
+static void release_partial(struct conn *c)
+{
+    weft_node *node = c->node;
+    if (c->partial.cap > RX_BUFFER && !node->large.data) {
+        node->large = c->partial;
+        buf_init(&c->partial, node->large.max);
+    }
+    buf_fini(&c->partial);
+}
+
+void conn_drop_large(weft_node *node)
+{
+    if (!node->large_used)
+        buf_fini(&node->large);
+    node->large_used = false;
+}
+
 static void on_alloc(struct stream *s, uv_buf_t *ret_buf, void *user)
 {
     struct conn *c = user;
@@ -274,7 +310,7 @@ static void on_alloc(struct stream *s, uv_buf_t *ret_buf, void *user)
     size_t kept = c->state == CONN_OPEN ? c->partial.len : 0;
     size_t missing = kept ? missing_bytes(c) : 1;
     if (kept + missing > RX_BUFFER) {
-        uint8_t *to = buf_reserve(&c->partial, missing);
+        uint8_t *to = reserve_large(c, missing);
         if (to) {
             c->in_shared = false;
             *ret_buf = uv_buf_init((char *)to, (unsigned)missing);
@@ -288,7 +324,10 @@ static void on_alloc(struct stream *s, uv_buf_t *ret_buf, void *user)
     if (kept)
         memcpy(node->rx, c->partial.data, kept);
     c->in_shared = true;
-    *ret_buf = uv_buf_init((char *)node->rx + kept, (unsigned)(RX_BUFFER - kept));
+    size_t room = RX_BUFFER - kept;
+    if (c->large && kept == 0)
+        room = RX_PEEK; /* what is read of a large frame here is copied */
+    *ret_buf = uv_buf_init((char *)node->rx + kept, (unsigned)room);
 }
 
 /* Keep what was not used of [data, data + len). */
@@ -315,13 +354,14 @@ static void on_read(struct stream *s, size_t size, void *user)
     if (c->in_shared) {
         size_t len = c->partial.len + size;
         size_t used = parse(c, node->rx, len);
+        c->large &= used == 0;
         if (c->state == CONN_OPEN)
             keep_rest(c, node->rx + used, len - used);
     } else {
         c->partial.len += size;
         size_t used = parse(c, c->partial.data, c->partial.len);
         if (used == c->partial.len)
-            buf_fini(&c->partial);
+            release_partial(c);
         else
             buf_consume(&c->partial, used);
     }

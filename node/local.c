@@ -120,12 +120,13 @@ static bool take_batch(weft_node *node)
     return any;
 }
 
-void deliver_local(weft_node *node)
+size_t deliver_local(weft_node *node)
 {
+    size_t count = 0;
     if (!take_batch(node))
-        return;
+        return 0;
     weft_msg *msg;
-    while ((msg = pop(&node->local_batch)) != NULL) {
+    for (; (msg = pop(&node->local_batch)) != NULL; count++) {
         struct flow *flow = msg->flow;
         for (uint32_t i = 0; flow && i < flow->n_locals; i++) {
             if (flow->locals[i]->options.on_message)
@@ -134,4 +135,5 @@ void deliver_local(weft_node *node)
         weft_msg_unref(msg);
     }
     pool_trim(node->pool);
+    return count;
 }

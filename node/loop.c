@@ -16,6 +16,8 @@
 #include "base/mem.h"
 #include "node/node.h"
 
+#define BURST 8          /* messages of other threads in one go */
+#define BURST_PAUSES 64  /* of the processor */
 #define SETTLE_ROUNDS 16 /* then the loop gets its turn, and settling goes on after it */
 
 /* ---- Clocks and waiting ---- */
@@ -415,6 +417,14 @@ static bool has_work(weft_node *node)
            !list_empty(&node->events) || !list_empty(&node->matches) || !list_empty(&node->matched);
 }
 
+/* A thread that sends at full speed has more ready sooner than the loop falls asleep, and to wake
+ * it would cost both more than this. */
+static void wait_for_more(void)
+{
+    for (int i = 0; i < BURST_PAUSES; i++)
+        cpu_relax();
+}
+
 static void settle_once(weft_node *node)
 {
     atomic_store(&node->wake_sent, false);
@@ -425,7 +435,7 @@ static void settle_once(weft_node *node)
     if (run_commands(node))
         mesh_settle(node->mesh, node_now());
     flow_rebuild_changed(node);
-    deliver_local(node);
+    size_t delivered = deliver_local(node);
     if (resume)
         resume_paused(node, false);
     flow_rebuild_changed(node);
@@ -434,6 +444,8 @@ static void settle_once(weft_node *node)
     node_dispatch_events(node);
     flush_dirty(node);
     bulk_arm(node);
+    if (delivered >= BURST)
+        wait_for_more();
 }
 
 void node_enter(weft_node *node)
@@ -507,6 +519,7 @@ static void on_timer(uv_timer_t *timer)
     if (!node->leaving)
         mesh_tick(node->mesh, now);
     tick_conns(node, now.mono_ns);
+    conn_drop_large(node);
     resume_paused(node, true);
     if (node->rebuild_at <= now.mono_ns)
         flow_rebuild_all(node);

@@ -62,6 +62,7 @@ static void node_free(weft_node *node)
     mem_free(node->agent);
     mem_free(node->url_text);
     mem_free(node->rx);
+    buf_fini(&node->large);
     pool_close(node->pool);
     mem_free(node);
 }
@@ -292,6 +293,7 @@ static weft_node *node_alloc(const weft_options *o)
     node->started = node_now().mono_ns;
     node->armed = node->conns_at = node->save_at = node->rebuild_at = NEVER;
     node->tick_fd = -1;
+    buf_init(&node->large, FRAME_MAX_LIMIT + RX_BUFFER);
     node->loop_thread = uv_thread_self();
     if (copy_strings(node, o) == 0 && gather_open(node) == 0)
         node->rx = mem_alloc(RX_BUFFER);

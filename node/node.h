@@ -30,6 +30,7 @@
 
 #define TEXT_SIZE 1024         /* of a sentence on what went wrong */
 #define RX_BUFFER (256u << 10) /* one a node: where all links read to */
+#define RX_PEEK (16u << 10)    /* read behind a large frame, to see how large the next is */
 #define RELAY_BLOCK_MS 1000u   /* a relay waits so long for room at a leaf, then drops */
 #define SAVE_NS (120 * NS_PER_SEC)
 #define REBUILD_NS (100 * NS_PER_MS)   /* until fan-outs are tried again */
@@ -135,6 +136,7 @@ struct conn {
     /* reading; loop */
     struct buf partial; /* bytes of a frame that is not whole, or all unread while paused */
     bool in_shared;     /* on_alloc handed out the node's buffer, with `partial` at its front */
+    bool large;         /* the last frame did not fit there: the next may not either */
     size_t rx_max;
     struct alias_table aliases;
     uint32_t last_alias; /* cache of the table */
@@ -154,6 +156,8 @@ void conn_accept(weft_node *node, struct stream *stream);
 /* The link is over: drain and close. */
 void conn_release(struct conn *c, bool drain);
 void conn_close(struct conn *c);
+/* Free the node's buffer for large frames, if none came of late. */
+void conn_drop_large(weft_node *node);
 /* Parse what was read while paused, and read on. */
 void conn_resume(struct conn *c);
 void conn_flush(struct conn *c);
@@ -168,6 +172,9 @@ void conn_stop_senders(struct conn *c);
 bool conn_take(struct conn *c, size_t bytes);
 /* Write as much as the kernel takes. Returns what conn_give wants. No lock held. */
 int conn_write_taken(struct conn *c);
+/* Take the token of a connection for which nothing waits, and write one frame from where it lies.
+ * Returns what conn_give wants. plane is held, and released meanwhile: the flow may go. */
+int conn_write_through(struct conn *c, uint32_t alias, const uv_buf_t bufs[2]);
 /* Give the token back. plane held; returns as node_post. */
 bool conn_give(struct conn *c, int result);
 
@@ -196,8 +203,8 @@ bool deliver(weft_node *node, struct conn *from, struct flow *flow, const struct
 void deliver_calls(weft_node *node, struct flow *flow, const struct incoming *in);
 /* Call an interest's callback. loop */
 void deliver_call(weft_node *node, weft_interest *interest, const weft_msg *msg);
-/* Run what other threads sent to callbacks of this node. loop */
-void deliver_local(weft_node *node);
+/* Run what other threads sent to callbacks of this node. Returns how many messages. loop */
+size_t deliver_local(weft_node *node);
 
 /* Messages that threads of this node sent to its callbacks, on their way to the loop. plane */
 struct local_queue {
@@ -334,6 +341,8 @@ struct weft_node {
     struct list matched;    /* of weft_interest: to be told */
     struct list events;     /* of struct owned_event */
     uint8_t *rx;            /* RX_BUFFER */
+    struct buf large;       /* for the next frame that does not fit into rx; NULL: none kept */
+    bool large_used;        /* since the last tick of the timer */
     struct msg_pool *pool;
     unsigned depth;  /* of entries from the loop */
     bool delivering; /* a callback runs: no direct delivery below it */

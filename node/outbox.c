@@ -256,6 +256,44 @@ static void drop_by_alias(weft_node *node, struct outbox *o, uint32_t alias, enu
     outbox_drop(node, o, found ? container_of(found, struct flow, by_alias) : NULL, reason);
 }
 
+void outbox_count_flying(struct outbox *o, size_t size)
+{
+    o->queued += size;
+    o->flying += size;
+    o->messages++;
+    o->bytes += size;
+}
+
+void outbox_count_written(struct outbox *o, size_t size)
+{
+    o->queued -= size;
+    o->flying -= size;
+}
+
+void outbox_count_lost(weft_node *node, struct outbox *o, uint32_t alias, size_t size)
+{
+    outbox_count_written(o, size);
+    drop_by_alias(node, o, alias, WEFT_DROP_LINK);
+}
+
+int outbox_keep_rest(weft_node *node, struct list *flight, uint32_t alias, const uv_buf_t bufs[2],
+                     size_t written)
+{
+    size_t size = bufs[0].len + bufs[1].len - written;
+    struct seg *seg = seg_new(node, SEG_MESSAGE, size);
+    if (!seg)
+        return WEFT_ENOMEM;
+    seg->alias = alias;
+    for (int i = 0; i < 2; i++) {
+        size_t skip = written < bufs[i].len ? written : bufs[i].len;
+        written -= skip;
+        memcpy(seg->data + seg->len, bufs[i].base + skip, bufs[i].len - skip);
+        seg->len += bufs[i].len - skip;
+    }
+    list_push(flight, &seg->node);
+    return 0;
+}
+
 /* Drop the first frame of a chunk; returns its size. */
 static size_t drop_front(weft_node *node, struct outbox *o, struct seg *chunk,
                          enum weft_drop reason)

@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include <uv.h>
+
 #include <weft/weft.h>
 
 #include "base/list.h"
@@ -139,6 +141,15 @@ int outbox_put(weft_node *node, struct outbox *o, const struct sending *s, struc
 int outbox_put_last(weft_node *node, struct outbox *o, const struct sending *s, struct str *route);
 /* Drop the oldest messages until `need` bytes fit. */
 void outbox_make_room(weft_node *node, struct outbox *o, size_t need);
+/* A sender writes a frame of `size` bytes that was never queued: count it as if it flew. */
+void outbox_count_flying(struct outbox *o, size_t size);
+/* `size` bytes of it are written. */
+void outbox_count_written(struct outbox *o, size_t size);
+/* It is lost. */
+void outbox_count_lost(weft_node *node, struct outbox *o, uint32_t alias, size_t size);
+/* Keep the unwritten rest of it for the writer. Errors: WEFT_ENOMEM. */
+int outbox_keep_rest(weft_node *node, struct list *flight, uint32_t alias, const uv_buf_t bufs[2],
+                     size_t written);
 void outbox_drop(weft_node *node, struct outbox *o, struct flow *flow, enum weft_drop reason);
 /* Forget the slot of a flow that dies. */
 void outbox_drop_slot(weft_node *node, struct outbox *o, const struct flow *flow);

@@ -211,6 +211,10 @@ static void write_taken(weft_node *node, struct aftermath *after)
     for (unsigned i = 0; i < after->n_writers; i++) {
         int result = conn_write_taken(after->writers[i]);
         plane_lock(node);
+        if (result >= 0) {
+            after->writers[i]->out.writes++;
+            after->wake |= bulk_enter(node, &after->writers[i]->out);
+        }
         after->wake |= conn_give(after->writers[i], result);
         plane_unlock(node);
     }
@@ -341,6 +345,46 @@ static int send_common(weft_intent *i, const void *data, size_t size, weft_msg *
     return after.error;
 }
 
+/* The one peer of a flow, if a large message can be written to it from where it lies: nothing waits
+ * there, or here. plane held */
+static struct conn *through_to(const weft_intent *i, size_t size)
+{
+    const struct flow *f = i->flow;
+    if (!f || f->n_targets != 1 || f->n_locals || i->node->closed ||
+        atomic_load_explicit(&i->closed, memory_order_relaxed))
+        return NULL;
+    struct conn *c = f->targets[0].conn;
+    const struct outbox *o = &c->out;
+    bool idle = o->open && o->direct && !o->writing && list_empty(&c->flight) && outbox_empty(o);
+    return idle && o->compact && FRAME_COMPACT_HEAD + size <= o->peer_max ? c : NULL;
+}
+
+/* Returns whether the message is sent, or lost with the link. */
+static bool write_through(weft_intent *i, const void *data, size_t size, int *ret_rc)
+{
+    weft_node *node = i->node;
+    bool wake = false;
+    plane_lock(node);
+    struct conn *c = through_to(i, size);
+    if (c) {
+        struct flow *f = i->flow;
+        uint8_t head[FRAME_COMPACT_HEAD];
+        frame_put_compact(head, f->alias, recent_time(node), size);
+        uv_buf_t bufs[] = {
+            uv_buf_init((char *)head, sizeof(head)),
+            uv_buf_init((char *)(uintptr_t)data, (unsigned)size),
+        };
+        f->messages++;
+        int result = conn_write_through(c, f->alias, bufs);
+        *ret_rc = result < 0 ? WEFT_EDROPPED : 0;
+        wake = conn_give(c, result);
+    }
+    plane_unlock(node);
+    if (wake)
+        node_wake(node);
+    return c != NULL;
+}
+
 /* A large message is made shareable once instead of being copied for each peer. */
 static int send_bytes(weft_intent *i, const void *data, size_t size, bool try)
 {
@@ -349,10 +393,13 @@ static int send_bytes(weft_intent *i, const void *data, size_t size, bool try)
     if (size <= COPY_MAX || !atomic_load_explicit(&i->interested, memory_order_relaxed) ||
         size > i->node->options.max_frame)
         return send_common(i, data, size, NULL, try);
+    int rc;
+    if (write_through(i, data, size, &rc))
+        return rc;
     weft_msg *msg = msg_copy(NULL, data, size, NULL, NULL, 0);
     if (!msg)
         return WEFT_ENOMEM;
-    int rc = send_common(i, msg->data, size, msg, try);
+    rc = send_common(i, msg->data, size, msg, try);
     weft_msg_unref(msg);
     return rc;
 }

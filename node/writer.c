@@ -103,11 +103,8 @@ bool conn_give(struct conn *c, int result)
     bool wake = false;
     if (result == WHOLLY) {
         wake = land(c, false);
-        o->writes++;
-        wake |= bulk_enter(c->node, o);
     } else if (result == PARTLY) {
         o->writing = false; /* the loop waits until the socket takes more */
-        wake = bulk_enter(c->node, o);
     } else {
         wake = land(c, true);
         o->error = result;
@@ -120,6 +117,33 @@ bool conn_give(struct conn *c, int result)
     if (result != WHOLLY || left || !list_empty(&o->control))
         wake |= node_mark_dirty(c->node, o);
     return wake;
+}
+
+int conn_write_through(struct conn *c, uint32_t alias, const uv_buf_t bufs[2])
+{
+    weft_node *node = c->node;
+    struct outbox *o = &c->out;
+    size_t size = bufs[0].len + bufs[1].len;
+    o->writing = true;
+    o->passed_over = false;
+    outbox_count_flying(o, size);
+    plane_unlock(node);
+    ssize_t done = stream_write_some(c->stream, bufs, 2);
+    plane_lock(node);
+    if (done >= 0 && (size_t)done < size) {
+        outbox_count_written(o, (size_t)done);
+        size -= (size_t)done;
+        int rc = outbox_keep_rest(node, &c->flight, alias, bufs, (size_t)done);
+        if (rc == 0)
+            return PARTLY;
+        done = rc; /* half a frame is out: the link cannot go on */
+    }
+    if (done < 0) {
+        outbox_count_lost(node, o, alias, size);
+        return (int)done;
+    }
+    outbox_count_written(o, size);
+    return WHOLLY;
 }
 
 void conn_stop_senders(struct conn *c)
