@@ -399,6 +399,7 @@ void conn_release(struct conn *c, bool drain)
     list_remove(&c->paused_node);
     plane_lock(node);
     c->out.open = c->out.direct = false;
+    c->out.compact_max = 0;
     bulk_leave(&c->out);
     if (c->out.awaited)
         node_todo(node, TODO_RESUME);

@@ -43,6 +43,7 @@ static void glue_up(void *ctx, struct mesh_link *link)
     c->out.direct = !c->base && node->tick_fd >= 0 && stream_can_write_some(c->stream) &&
                     c->out.limit >= 4 * (size_t)DIRECT_BYTES;
     c->out.peer_max = c->base ? BASE_FRAME_BYTES : link->hs.max_frame;
+    c->out.compact_max = c->compact ? c->out.peer_max : 0;
     node->up_count++;
     pthread_cond_broadcast(&node->changed);
     plane_unlock(node);

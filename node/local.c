@@ -134,6 +134,5 @@ size_t deliver_local(weft_node *node)
         }
         weft_msg_unref(msg);
     }
-    pool_trim(node->pool);
     return count;
 }

@@ -46,8 +46,7 @@ struct moment node_now(void)
 
 bool on_loop(const weft_node *node)
 {
-    uv_thread_t self = uv_thread_self();
-    return uv_thread_equal(&self, &node->loop_thread) != 0;
+    return pthread_equal(pthread_self(), node->loop_thread) != 0;
 }
 
 uint64_t deadline_after(int timeout_ms)
@@ -520,6 +519,7 @@ static void on_timer(uv_timer_t *timer)
         mesh_tick(node->mesh, now);
     tick_conns(node, now.mono_ns);
     conn_drop_large(node);
+    pool_trim(node->pool, now.mono_ns);
     resume_paused(node, true);
     if (node->rebuild_at <= now.mono_ns)
         flow_rebuild_all(node);

@@ -21,6 +21,8 @@
 
 #define SHELVES 4
 
+#define TRIM_NS NS_PER_SEC /* between two trims: the next burst may be on its way */
+
 static const size_t shelf_size[SHELVES] = {64, 256, 1024, 4096};
 static const size_t shelf_keep[SHELVES] = {16384, 4096, 1024, 256}; /* blocks when nothing waits */
 
@@ -30,6 +32,7 @@ struct msg_pool {
     _Atomic(weft_msg *) returned[SHELVES];
     atomic_size_t blocks[SHELVES]; /* there are, wherever */
     atomic_size_t holders;
+    atomic_uint_fast64_t trim_at; /* not before; monotonic */
 };
 
 static weft_msg closed; /* stands at the end of `returned` once the node has gone */
@@ -98,8 +101,11 @@ static bool too_many(const struct msg_pool *pool, int shelf)
     return atomic_load_explicit(&pool->blocks[shelf], memory_order_relaxed) > shelf_keep[shelf];
 }
 
-void pool_trim(struct msg_pool *pool)
+void pool_trim(struct msg_pool *pool, uint64_t mono)
 {
+    uint64_t due = atomic_load_explicit(&pool->trim_at, memory_order_relaxed);
+    if (mono < due || !atomic_compare_exchange_strong(&pool->trim_at, &due, mono + TRIM_NS))
+        return;
     for (int i = 0; i < SHELVES; i++) {
         while (too_many(pool, i)) {
             pthread_mutex_lock(pool->plane);

@@ -47,8 +47,9 @@ struct weft_msg {
 /* Blocks for messages of one node, taken with its plane held, given back by any thread. */
 struct msg_pool *pool_new(pthread_mutex_t *plane); /* NULL: out of memory */
 void pool_close(struct msg_pool *pool);            /* its messages may live on; NULL is ignored */
-/* A burst is over: give most of it back to the heap. plane not held */
-void pool_trim(struct msg_pool *pool);
+/* Nothing waits: give most of what a burst took back to the heap, once a second at most. plane not
+ * held */
+void pool_trim(struct msg_pool *pool, uint64_t mono);
 
 /* NULL: out of memory. With a pool: plane held. pool NULL: from the heap. */
 weft_msg *msg_copy(struct msg_pool *pool, const void *data, size_t size, struct str *route,
@@ -92,11 +93,12 @@ struct outbox {
     size_t flying;                /* of these, what the writer has taken */
     size_t control_bytes;         /* the same of control frames; at most CONTROL_MAX */
     size_t limit;
-    size_t peer_max; /* largest frame the peer takes */
-    bool open;       /* takes messages: the link is UP */
-    bool compact;    /* the peer knows aliases */
-    bool stuck;      /* a BLOCK ran out of time; no waiting until it has drained */
-    bool dirty;      /* on node->dirty */
+    size_t peer_max;    /* largest frame the peer takes */
+    size_t compact_max; /* the same of compact ones, while the outbox is open; 0: none */
+    bool open;          /* takes messages: the link is UP */
+    bool compact;       /* the peer knows aliases */
+    bool stuck;         /* a BLOCK ran out of time; no waiting until it has drained */
+    bool dirty;         /* on node->dirty */
     struct list dirty_node;
 
     /* The writer's token: who sets `writing` takes from the lanes and writes, and nobody else. */
@@ -182,8 +184,7 @@ static inline bool outbox_has_room(const struct outbox *o, size_t need)
  * allocating or dropping. NULL: go the long way. */
 static inline struct seg *outbox_open_chunk(const struct outbox *o, size_t need)
 {
-    if (!o->open || !o->compact || need > o->peer_max || !outbox_has_room(o, need) ||
-        list_empty(&o->ordered))
+    if (need > o->compact_max || o->queued + need > o->limit || list_empty(&o->ordered))
         return NULL;
     struct seg *last = list_entry(o->ordered.prev, struct seg, node);
     return last->kind == SEG_CHUNK && last->cap - last->len >= need ? last : NULL;

@@ -325,7 +325,7 @@ static int wait_for_message(weft_node *node, struct queue *q, unsigned seen, uin
 {
     if (deadline && pause_for_more(q, seen))
         return 0;
-    pool_trim(node->pool);
+    pool_trim(node->pool, mono_ns());
     int rc = 0;
     pthread_mutex_lock(&q->lock);
     if (!q->closed && atomic_load_explicit(&q->pushed, memory_order_relaxed) == seen) {

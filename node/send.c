@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "node/node.h"
 
+#define CHUNKS_MAX 16 /* peers of the happy path */
 #define WRITERS_MAX 8 /* peers a sender writes to itself; the loop writes to the others */
 
 /* ---- Room ---- */
@@ -247,17 +248,22 @@ static uint64_t stamp(weft_node *node, const struct flow *f)
     return o->stamp;
 }
 
-/* Does every peer take `need` bytes as things stand? plane held */
-static bool all_open(const struct flow *f, size_t need)
+/* The chunks of all peers of a flow that take `need` bytes as things stand. False: some peer has
+ * none, or they are too many for this way. plane held */
+static bool open_chunks(const struct flow *f, size_t need, struct seg *chunks[CHUNKS_MAX])
 {
+    if (f->n_targets > CHUNKS_MAX)
+        return false;
     for (uint32_t t = 0; t < f->n_targets; t++) {
-        if (!outbox_open_chunk(&f->targets[t].conn->out, need))
+        chunks[t] = outbox_open_chunk(&f->targets[t].conn->out, need);
+        if (!chunks[t])
             return false;
     }
     return true;
 }
 
-/* The same of the one interest of this node, which gets the message. plane held */
+/* Queue the message for the one interest of this node, which takes it as things stand. plane held
+ */
 static bool push_at_once(weft_node *node, struct flow *f, const void *data, size_t size,
                          uint64_t time)
 {
@@ -276,17 +282,18 @@ static bool push_at_once(weft_node *node, struct flow *f, const void *data, size
 static bool send_at_once(weft_node *node, struct flow *f, const void *data, size_t size,
                          struct aftermath *after)
 {
-    size_t need = FRAME_COMPACT_HEAD + size;
+    struct seg *chunks[CHUNKS_MAX];
     if (size > COPY_MAX || f->callbacks || f->n_locals > 1 || !flow_matched(f) ||
-        !all_open(f, need))
+        !open_chunks(f, FRAME_COMPACT_HEAD + size, chunks))
         return false;
     uint64_t time = stamp(node, f);
     if (f->n_locals && !push_at_once(node, f, data, size, time))
         return false;
     for (uint32_t t = 0; t < f->n_targets; t++) {
         struct outbox *o = &f->targets[t].conn->out;
-        outbox_append(o, outbox_open_chunk(o, need), f->alias, time, data, size);
-        after->wake |= node_queued(node, o);
+        outbox_append(o, chunks[t], f->alias, time, data, size);
+        if (!o->bulk)
+            after->wake |= node_queued(node, o);
     }
     f->messages++;
     return true;

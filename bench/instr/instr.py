@@ -47,7 +47,7 @@ def dumps(folder):
         with open(path, encoding="utf-8") as file:
             text = file.read()
         name = re.search(r"^desc: Trigger: Client Request: (.*)$", text, re.M)
-        total = re.search(r"^(?:summary|totals): (\d+)", text, re.M)
+        total = re.search(r"^totals: (\d+)", text, re.M)
         if name and total:
             found[name.group(1)] = int(total.group(1))
     return found
