@@ -1,6 +1,7 @@
 /* Alias tables: open addressing with linear probing, at most half full; a removed entry is closed
  * by moving its successors back, so that a look-up never meets tombstones. Aliases are consecutive
- * numbers of a well-meaning sender; a keyed mix keeps others from choosing numbers that collide. */
+ * numbers of a well-meaning sender; a keyed mix keeps others from choosing numbers that collide. A
+ * slot is a bare pointer, for tables are large and flows know their numbers. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -14,40 +15,46 @@ static uint32_t home_of(const struct alias_table *t, uint32_t alias)
     return (h ^ h >> 16) & (t->cap - 1);
 }
 
-static struct alias_slot *find_slot(const struct alias_table *t, uint32_t alias)
+static uint32_t alias_of(const struct alias_table *t, const struct flow *flow)
+{
+    return t->ours ? flow->alias : flow->link_alias;
+}
+
+/* Where the flow of the alias is, or belongs. */
+static struct flow **find_slot(const struct alias_table *t, uint32_t alias)
 {
     uint32_t i = home_of(t, alias);
-    while (t->slots[i].alias && t->slots[i].alias != alias)
+    while (t->slots[i] && alias_of(t, t->slots[i]) != alias)
         i = (i + 1) & (t->cap - 1);
     return &t->slots[i];
 }
 
 static int grow(struct alias_table *t)
 {
-    struct alias_table bigger = {.cap = t->cap ? t->cap * 2 : 16, .key = t->key};
-    bigger.slots = mem_zalloc(bigger.cap * sizeof(*bigger.slots));
+    struct alias_table bigger = *t;
+    bigger.cap = t->cap ? t->cap * 2 : 16;
+    bigger.slots = mem_zalloc(bigger.cap * sizeof(struct flow *));
     if (!bigger.slots)
         return WEFT_ENOMEM;
     for (uint32_t i = 0; i < t->cap; i++) {
-        if (t->slots[i].alias)
-            *find_slot(&bigger, t->slots[i].alias) = t->slots[i];
+        if (t->slots[i])
+            *find_slot(&bigger, alias_of(t, t->slots[i])) = t->slots[i];
     }
-    bigger.count = t->count;
     mem_free(t->slots);
     *t = bigger;
     return 0;
 }
 
-int alias_put(struct alias_table *t, uint32_t alias, struct flow *flow)
+int alias_put(struct alias_table *t, struct flow *flow)
 {
     if (2 * (t->count + 1) > t->cap) {
         int rc = grow(t);
         if (rc < 0)
             return rc;
     }
-    struct alias_slot *slot = find_slot(t, alias);
-    t->count += slot->alias == 0;
-    *slot = (struct alias_slot){.alias = alias, .flow = flow};
+    struct flow **slot = find_slot(t, alias_of(t, flow));
+    t->count += *slot == NULL;
+    *slot = flow;
     return 0;
 }
 
@@ -56,27 +63,24 @@ void alias_del(struct alias_table *t, uint32_t alias)
     if (t->cap == 0)
         return;
     uint32_t hole = (uint32_t)(find_slot(t, alias) - t->slots);
-    if (t->slots[hole].alias == 0)
+    if (!t->slots[hole])
         return;
     t->count--;
     uint32_t mask = t->cap - 1;
-    for (uint32_t i = (hole + 1) & mask; t->slots[i].alias; i = (i + 1) & mask) {
-        uint32_t home = home_of(t, t->slots[i].alias);
+    for (uint32_t i = (hole + 1) & mask; t->slots[i]; i = (i + 1) & mask) {
+        uint32_t home = home_of(t, alias_of(t, t->slots[i]));
         /* Movable unless its home lies cyclically after the hole. */
         if (((i - home) & mask) >= ((i - hole) & mask)) {
             t->slots[hole] = t->slots[i];
             hole = i;
         }
     }
-    t->slots[hole].alias = 0;
+    t->slots[hole] = NULL;
 }
 
 struct flow *alias_get(const struct alias_table *t, uint32_t alias)
 {
-    if (t->cap == 0 || alias == 0)
-        return NULL;
-    const struct alias_slot *slot = find_slot(t, alias);
-    return slot->alias ? slot->flow : NULL;
+    return t->cap && alias ? *find_slot(t, alias) : NULL;
 }
 
 void alias_fini(struct alias_table *t)

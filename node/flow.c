@@ -17,35 +17,46 @@ struct gather {
     weft_interest **locals;
     uint32_t n_targets, cap_targets, n_locals, cap_locals;
     bool failed;
+    bool matched; /* some flow of ours found its first interest, or lost the last */
 };
 
-struct flow *flow_new(struct str *route, struct str *sender, bool local)
+struct flow *flow_new(struct router_intent *intent, struct str *sender, bool own)
 {
-    struct flow *f = mem_zalloc(sizeof(*f));
+    struct flow *f = mem_zalloc(own ? sizeof(struct own_flow) : sizeof(*f));
     if (!f)
         return NULL;
-    f->route = str_ref(route);
+    f->own = own;
+    f->alias = intent->alias;
+    f->intent = intent;
+    f->route = str_ref(intent->route);
     f->sender = str_ref(sender);
-    f->local = local;
-    list_init(&f->handles);
-    list_init(&f->match_node);
+    if (own) {
+        list_init(&own_flow(f)->handles);
+        list_init(&own_flow(f)->match_node);
+    }
     return f;
 }
 
-static void drop_targets(struct flow *f)
+static void empty(struct flow *f)
 {
     for (uint32_t i = 0; i < f->n_targets; i++)
         str_unref(f->targets[i].route);
+    if (f->n_targets > 1)
+        mem_free(f->targets);
+    if (f->n_locals > 1)
+        mem_free(f->locals);
+    f->targets = NULL;
+    f->locals = NULL;
     f->n_targets = f->n_locals = 0;
     f->callbacks = f->callbacks_only = false;
 }
 
-/* Nothing may refer to the flow any more, wherever it was noted. */
+/* Nothing may refer to the flow any more, wherever it was noted. plane held */
 static void forget_everywhere(weft_node *node, struct flow *f)
 {
-    if (f->by_alias.hh.tbl)
-        map_del(&node->flows, &f->by_alias);
-    if (!f->local)
+    if (alias_get(&node->flows, f->alias) == f)
+        alias_del(&node->flows, f->alias);
+    if (!f->own)
         return; /* relayed messages wait as frames alone */
     list_each (it, &node->conns)
         outbox_drop_slot(node, &list_entry(it, struct conn, list_node)->out, f);
@@ -57,30 +68,24 @@ void flow_free(weft_node *node, struct flow *f)
 {
     if (!f)
         return;
-    if (f->intent) { /* else it was never known to anybody, and this may be any thread */
-        plane_lock(node);
-        forget_everywhere(node, f);
-        plane_unlock(node);
-    }
-    drop_targets(f);
-    list_remove(&f->match_node);
+    plane_lock(node);
+    forget_everywhere(node, f);
+    plane_unlock(node);
+    if (f->own)
+        list_remove(&own_flow(f)->match_node);
+    empty(f);
     str_unref(f->route);
     str_unref(f->sender);
-    mem_free(f->targets);
-    mem_free(f->locals);
+    mem_free(f->dropped);
     mem_free(f);
 }
 
-int flow_bind(weft_node *node, struct flow *f, struct router_intent *intent)
+void flow_count_drop(struct flow *f, enum weft_drop reason)
 {
-    f->intent = intent;
-    plane_lock(node);
-    f->alias = intent->alias;
-    int rc = map_put(&node->flows, &f->by_alias, &f->alias, sizeof(f->alias));
-    if (rc < 0)
-        memset(&f->by_alias, 0, sizeof(f->by_alias));
-    plane_unlock(node);
-    return rc;
+    if (f && !f->dropped)
+        f->dropped = mem_zalloc(WEFT_DROP_REASONS * sizeof(*f->dropped));
+    if (f && f->dropped)
+        f->dropped[reason]++;
 }
 
 /* ---- Gathering ---- */
@@ -119,28 +124,40 @@ static void gather_target(void *ctx, const struct router_target *t)
         g->targets[g->n_targets++] = (struct target){.conn = c, .route = t->route};
 }
 
-/* Put what was gathered into the flow; false if it does not fit for want of memory. plane held */
-static bool install(struct flow *f, const struct gather *g)
+/* What is queued for targets is found by the flow's alias, should it be dropped. */
+static int make_room(weft_node *node, struct flow *f, const struct gather *g)
 {
-    drop_targets(f);
-    if (g->failed ||
-        !grow((void **)&f->targets, &f->cap_targets, g->n_targets, sizeof(struct target)) ||
-        !grow((void **)&f->locals, &f->cap_locals, g->n_locals, sizeof(weft_interest *)))
-        return false;
+    f->targets = g->n_targets > 1 ? mem_alloc(g->n_targets * sizeof(*f->targets)) : &f->one_target;
+    f->locals = g->n_locals > 1 ? mem_alloc(g->n_locals * sizeof(*f->locals)) : &f->one_local;
+    if (f->targets && f->locals && (g->n_targets == 0 || alias_put(&node->flows, f) == 0))
+        return 0;
+    if (g->n_targets > 1)
+        mem_free(f->targets);
+    if (g->n_locals > 1)
+        mem_free(f->locals);
+    return WEFT_ENOMEM;
+}
+
+/* Put what was gathered into the flow. Errors: WEFT_ENOMEM, it is empty. plane held */
+static int install(weft_node *node, struct flow *f, const struct gather *g)
+{
+    empty(f);
+    if (g->failed || make_room(node, f, g) < 0)
+        return WEFT_ENOMEM;
     for (uint32_t i = 0; i < g->n_targets; i++) {
         f->targets[i] = g->targets[i];
         str_ref(f->targets[i].route);
     }
-    if (g->n_locals)
-        memcpy(f->locals, g->locals, g->n_locals * sizeof(weft_interest *));
+    uint32_t callbacks = 0;
+    for (uint32_t i = 0; i < g->n_locals; i++) {
+        f->locals[i] = g->locals[i];
+        callbacks += g->locals[i]->options.on_message != NULL;
+    }
     f->n_targets = g->n_targets;
     f->n_locals = g->n_locals;
-    uint32_t callbacks = 0;
-    for (uint32_t i = 0; i < g->n_locals; i++)
-        callbacks += g->locals[i]->options.on_message != NULL;
     f->callbacks = callbacks > 0;
     f->callbacks_only = g->n_targets == 0 && callbacks == g->n_locals;
-    return true;
+    return 0;
 }
 
 /* The link knows the flow by the number its intent has now, and by no former one. An intent may be
@@ -152,10 +169,10 @@ static int place_alias(struct conn *c, struct flow *f, uint32_t alias)
         return 0;
     if (alias_get(&c->aliases, f->link_alias) == f)
         alias_del(&c->aliases, f->link_alias);
-    f->link_alias = 0;
-    int rc = alias ? alias_put(&c->aliases, alias, f) : 0;
-    if (rc == 0)
-        f->link_alias = alias;
+    f->link_alias = alias;
+    int rc = alias ? alias_put(&c->aliases, f) : 0;
+    if (rc < 0)
+        f->link_alias = 0;
     return rc;
 }
 
@@ -163,14 +180,7 @@ static int place_alias(struct conn *c, struct flow *f, uint32_t alias)
 static struct flow *flow_for_remote(weft_node *node, struct router_intent *intent)
 {
     struct conn *c = conn_find(node, intent->endpoint);
-    if (!c)
-        return NULL;
-    struct flow *f = flow_new(intent->route, intent->origin ? intent->origin : c->name, false);
-    if (f && flow_bind(node, f, intent) < 0) {
-        flow_free(node, f);
-        return NULL;
-    }
-    return f;
+    return c ? flow_new(intent, intent->origin ? intent->origin : c->name, false) : NULL;
 }
 
 static void free_remote(weft_node *node, struct router_intent *intent)
@@ -182,18 +192,18 @@ static void free_remote(weft_node *node, struct router_intent *intent)
     intent->user = NULL;
 }
 
-static void note_match(weft_node *node, struct flow *f)
+/* Its handles say so at once; who waits for them is woken, and they are told, when all fan-outs are
+ * rebuilt. */
+static void note_match(weft_node *node, struct own_flow *own)
 {
-    if (!f->local)
-        return;
-    bool matched = flow_matched(f);
-    plane_lock(node);
-    list_each (it, &f->handles)
-        atomic_store(&list_entry(it, struct weft_intent, flow_node)->interested, matched);
-    pthread_cond_broadcast(&node->changed);
-    plane_unlock(node);
-    if (f->was_matched != matched && list_empty(&f->match_node))
-        list_push(&node->matches, &f->match_node);
+    bool matched = flow_matched(&own->flow);
+    list_each (it, &own->handles) {
+        weft_intent *i = list_entry(it, struct weft_intent, flow_node);
+        if (atomic_exchange(&i->interested, matched) != matched)
+            node->gather->matched = true;
+    }
+    if (own->was_matched != matched && list_empty(&own->match_node))
+        list_push(&node->matches, &own->match_node);
 }
 
 static void rebuild(weft_node *node, struct router_intent *intent)
@@ -209,18 +219,19 @@ static void rebuild(weft_node *node, struct router_intent *intent)
     if (!f) {
         f = flow_for_remote(node, intent);
         intent->user = f;
-    } else if (!wanted && !f->local) {
+    } else if (!wanted && !f->own) {
         free_remote(node, intent);
         return;
     }
     bool ok = f != NULL;
     if (f) {
         plane_lock(node);
-        ok = install(f, g);
+        ok = install(node, f, g) == 0;
         plane_unlock(node);
-        note_match(node, f);
+        if (f->own)
+            note_match(node, own_flow(f));
     }
-    struct conn *c = f && !f->local ? conn_find(node, intent->endpoint) : NULL;
+    struct conn *c = f && !f->own ? conn_find(node, intent->endpoint) : NULL;
     if (c && place_alias(c, f, intent->link_alias) < 0)
         ok = false;
     if (!ok)
@@ -230,7 +241,7 @@ static void rebuild(weft_node *node, struct router_intent *intent)
 static void bury(weft_node *node, struct router_intent *intent)
 {
     struct flow *f = intent->user;
-    if (f && f->local) {
+    if (f && f->own) {
         flow_free(node, f);
         intent->user = NULL;
     } else if (f) {
@@ -248,6 +259,12 @@ void flow_rebuild_changed(weft_node *node)
         else
             rebuild(node, intent);
     }
+    if (!node->gather->matched)
+        return;
+    node->gather->matched = false;
+    plane_lock(node);
+    pthread_cond_broadcast(&node->changed);
+    plane_unlock(node);
 }
 
 static void mark(void *ctx, const struct router_info *info)

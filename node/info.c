@@ -178,7 +178,8 @@ static void add_route(void *ctx, const struct router_info *info)
         plane_lock(out->node);
         r->matches = f->n_targets + f->n_locals;
         r->messages = f->messages;
-        memcpy(r->dropped, f->dropped, sizeof(r->dropped));
+        if (f->dropped)
+            memcpy(r->dropped, f->dropped, sizeof(r->dropped));
         plane_unlock(out->node);
     } else if (i && !info->intent) {
         r->messages = atomic_load(&i->delivered);

@@ -41,41 +41,26 @@ static void refuse(weft_node *node, const char *route, int error)
     node_event(node, &event);
 }
 
-static void run_open(weft_node *node, struct command *command)
+/* All handles of one route share its flow. */
+static int open_flow(weft_node *node, const weft_intent *i, struct flow **ret_flow)
 {
-    weft_intent *i = container_of(command, struct weft_intent, open_cmd);
     struct router *router = mesh_router(node->mesh);
-    int rc = router_open_intent(router, i->route->text, i->options.schema, i->spare, &i->rec);
-    if (rc == 0 && i->rec->user == i->spare) {
-        rc = flow_bind(node, i->spare, i->rec);
-        i->spare = NULL;
-        if (rc < 0) {
-            router_close_intent(router, i->rec);
-            i->rec = NULL;
-        }
+    struct router_intent *rec;
+    int rc = router_open_intent(router, i->route->text, i->schema, NULL, &rec);
+    if (rc < 0)
+        return rc;
+    if (!rec->user)
+        rec->user = flow_new(rec, node->url_text, true);
+    if (!rec->user) {
+        router_close_intent(router, rec);
+        return WEFT_ENOMEM;
     }
-    flow_free(node, i->spare);
-    i->spare = NULL;
-    struct flow *flow = rc == 0 ? i->rec->user : NULL;
-    plane_lock(node);
-    i->flow = flow;
-    i->error = rc;
-    if (flow)
-        atomic_store(&i->interested, flow_matched(flow));
-    pthread_cond_broadcast(&node->changed);
-    plane_unlock(node);
-    if (!flow) {
-        refuse(node, i->route->text, rc);
-        return;
-    }
-    list_push(&flow->handles, &i->flow_node);
-    if (flow_matched(flow) && flow->was_matched && i->options.on_match && !atomic_load(&i->closed))
-        i->options.on_match(i, true, i->options.user);
+    *ret_flow = rec->user;
+    return 0;
 }
 
-static void run_close(weft_node *node, struct command *command)
+static void close_handle(weft_node *node, weft_intent *i)
 {
-    weft_intent *i = container_of(command, struct weft_intent, close_cmd);
     deliver_local(node);
     plane_lock(node);
     struct flow *flow = i->flow;
@@ -90,10 +75,44 @@ static void run_close(weft_node *node, struct command *command)
     node->routes_open--;
     plane_unlock(node);
     list_remove(&i->flow_node);
-    if (i->rec)
-        router_close_intent(mesh_router(node->mesh), i->rec);
+    if (flow)
+        router_close_intent(mesh_router(node->mesh), flow->intent);
     mesh_settle(node->mesh, node_now());
     intent_handle_free(i);
+}
+
+static void run_close(weft_node *node, struct command *command)
+{
+    close_handle(node, container_of(command, struct weft_intent, command));
+}
+
+/* Whoever waits is woken when the fan-out is built (flow.c), unless it is already. */
+static void run_open(weft_node *node, struct command *command)
+{
+    weft_intent *i = container_of(command, struct weft_intent, command);
+    struct flow *flow = NULL;
+    int rc = open_flow(node, i, &flow);
+    bool matched = flow && flow_matched(flow);
+    if (flow)
+        list_push(&own_flow(flow)->handles, &i->flow_node);
+    else
+        refuse(node, i->route->text, rc);
+    str_unref(i->route);
+    i->route = NULL;
+    plane_lock(node);
+    i->flow = flow;
+    i->error = rc;
+    i->opened = true;
+    bool close = i->close_wanted;
+    atomic_store(&i->interested, matched);
+    if (rc < 0 || matched)
+        pthread_cond_broadcast(&node->changed);
+    plane_unlock(node);
+    if (close)
+        close_handle(node, i);
+    else if (matched && own_flow(flow)->was_matched && i->options.on_match &&
+             !atomic_load(&i->closed))
+        i->options.on_match(i, true, i->options.user);
 }
 
 void intent_handle_free(weft_intent *i)
@@ -119,6 +138,18 @@ int node_post_open(weft_node *node, struct list *list, struct list *member, stru
     return 0;
 }
 
+static void take_options(weft_intent *i, const weft_publish_options *options)
+{
+    weft_publish_options defaults;
+    weft_publish_options_init(&defaults);
+    const weft_publish_options *o = options ? options : &defaults;
+    i->schema = o->schema;
+    i->options.on_match = o->on_match;
+    i->options.user = o->user;
+    i->options.policy = o->policy;
+    i->options.block_ms = o->block_ms;
+}
+
 int weft_publish(weft_node *node, const char *route, const weft_publish_options *options,
                  weft_intent **ret_intent)
 {
@@ -133,36 +164,26 @@ int weft_publish(weft_node *node, const char *route, const weft_publish_options 
         return WEFT_ENOMEM;
     rc = WEFT_ENOMEM;
     i->route = str_new(route, strlen(route));
-    struct str *sender = str_new(node->url_text, strlen(node->url_text));
-    if (i->route && sender)
-        i->spare = flow_new(i->route, sender, true);
-    str_unref(sender);
-    if (!i->spare)
+    if (!i->route)
         goto fail;
     i->node = node;
-    if (options)
-        i->options = *options;
-    else
-        weft_publish_options_init(&i->options);
-    i->open_cmd.run = run_open;
-    i->close_cmd.run = run_close;
+    take_options(i, options);
+    i->command.run = run_open;
     list_init(&i->flow_node);
-    rc = node_post_open(node, &node->intents, &i->list_node, &i->open_cmd);
+    rc = node_post_open(node, &node->intents, &i->list_node, &i->command);
     if (rc < 0)
         goto fail;
     *ret_intent = i;
     return 0;
 
 fail:
-    flow_free(node, i->spare);
     intent_handle_free(i);
     return rc;
 }
 
 static int close_now(weft_node *node, void *arg)
 {
-    weft_intent *i = arg;
-    i->close_cmd.run(node, &i->close_cmd);
+    close_handle(node, arg);
     return 0;
 }
 
@@ -176,7 +197,13 @@ void weft_intent_close(weft_intent *i)
         return;
     }
     plane_lock(node);
-    bool wake = node_post(node, &i->close_cmd);
+    bool wake = false;
+    if (i->opened) {
+        i->command.run = run_close;
+        wake = node_post(node, &i->command);
+    } else {
+        i->close_wanted = true;
+    }
     plane_unlock(node);
     if (wake)
         node_wake(node);
@@ -187,16 +214,16 @@ void intent_tell(weft_node *node)
 {
     struct list *it;
     while ((it = list_pop(&node->matches)) != NULL) {
-        struct flow *f = list_entry(it, struct flow, match_node);
-        bool matched = flow_matched(f);
-        if (matched == f->was_matched)
+        struct own_flow *own = list_entry(it, struct own_flow, match_node);
+        bool matched = flow_matched(&own->flow);
+        if (matched == own->was_matched)
             continue;
-        f->was_matched = matched;
+        own->was_matched = matched;
         weft_event event = {.type = matched ? WEFT_EVENT_MATCH : WEFT_EVENT_UNMATCH,
-                            .route = f->route->text,
+                            .route = own->flow.route->text,
                             .intent = true};
         node_event(node, &event);
-        list_each (h, &f->handles) {
+        list_each (h, &own->handles) {
             weft_intent *i = list_entry(h, struct weft_intent, flow_node);
             if (i->options.on_match && !atomic_load(&i->closed))
                 i->options.on_match(i, matched, i->options.user);

@@ -16,27 +16,8 @@ void weft_subscribe_options_init(weft_subscribe_options *options)
 
 /* ---- Opening and closing ---- */
 
-static void run_open(weft_node *node, struct command *command)
+static void close_handle(weft_node *node, weft_interest *i)
 {
-    weft_interest *i = container_of(command, struct weft_interest, open_cmd);
-    int rc = router_open_interest(mesh_router(node->mesh), i->route->text, i->options.schema, i,
-                                  &i->rec);
-    if (rc == 0)
-        return;
-    plane_lock(node);
-    i->error = rc;
-    pthread_cond_broadcast(&node->changed);
-    plane_unlock(node);
-    weft_event event = {.type = WEFT_EVENT_ROUTE_REFUSED,
-                        .route = i->route->text,
-                        .error = rc,
-                        .text = weft_strerror(rc)};
-    node_event(node, &event);
-}
-
-static void run_close(weft_node *node, struct command *command)
-{
-    weft_interest *i = container_of(command, struct weft_interest, close_cmd);
     if (i->rec)
         router_close_interest(mesh_router(node->mesh), i->rec);
     i->rec = NULL;
@@ -53,6 +34,39 @@ static void run_close(weft_node *node, struct command *command)
     interest_handle_free(i);
 }
 
+static void run_close(weft_node *node, struct command *command)
+{
+    close_handle(node, container_of(command, struct weft_interest, command));
+}
+
+static void refuse(weft_node *node, const char *route, int error)
+{
+    weft_event event = {.type = WEFT_EVENT_ROUTE_REFUSED,
+                        .route = route,
+                        .error = error,
+                        .text = weft_strerror(error)};
+    node_event(node, &event);
+}
+
+static void run_open(weft_node *node, struct command *command)
+{
+    weft_interest *i = container_of(command, struct weft_interest, command);
+    int rc = router_open_interest(mesh_router(node->mesh), i->route->text, i->schema, i, &i->rec);
+    if (rc < 0)
+        refuse(node, i->route->text, rc);
+    str_unref(i->route);
+    i->route = NULL;
+    plane_lock(node);
+    i->error = rc;
+    i->opened = true;
+    bool close = i->close_wanted;
+    if (rc < 0)
+        pthread_cond_broadcast(&node->changed);
+    plane_unlock(node);
+    if (close)
+        close_handle(node, i);
+}
+
 void interest_handle_free(weft_interest *i)
 {
     queue_free(i->queue);
@@ -61,7 +75,7 @@ void interest_handle_free(weft_interest *i)
 }
 
 static weft_interest *interest_new(weft_node *node, const char *route,
-                                   const weft_subscribe_options *options)
+                                   const weft_subscribe_options *o)
 {
     weft_interest *i = mem_zalloc(sizeof(*i));
     if (!i)
@@ -72,15 +86,16 @@ static weft_interest *interest_new(weft_node *node, const char *route,
         return NULL;
     }
     i->node = node;
-    if (options)
-        i->options = *options;
-    else
-        weft_subscribe_options_init(&i->options);
-    i->open_cmd.run = run_open;
-    i->close_cmd.run = run_close;
+    i->schema = o->schema;
+    i->options.on_message = o->on_message;
+    i->options.on_match = o->on_match;
+    i->options.user = o->user;
+    i->options.policy = o->policy;
+    i->options.block_ms = o->block_ms;
+    i->command.run = run_open;
     list_init(&i->match_node);
-    if (!i->options.on_message) {
-        i->queue = queue_new(i->options.queue, i->options.policy);
+    if (!o->on_message) {
+        i->queue = queue_new(o->queue, o->policy);
         if (!i->queue) {
             interest_handle_free(i);
             return NULL;
@@ -99,10 +114,12 @@ int weft_subscribe(weft_node *node, const char *route, const weft_subscribe_opti
     int rc = route_parse(route, strlen(route), &parsed, NULL);
     if (rc < 0)
         return rc;
-    weft_interest *i = interest_new(node, route, options);
+    weft_subscribe_options defaults;
+    weft_subscribe_options_init(&defaults);
+    weft_interest *i = interest_new(node, route, options ? options : &defaults);
     if (!i)
         return WEFT_ENOMEM;
-    rc = node_post_open(node, &node->interests, &i->list_node, &i->open_cmd);
+    rc = node_post_open(node, &node->interests, &i->list_node, &i->command);
     if (rc < 0) {
         interest_handle_free(i);
         return rc;
@@ -113,8 +130,7 @@ int weft_subscribe(weft_node *node, const char *route, const weft_subscribe_opti
 
 static int close_now(weft_node *node, void *arg)
 {
-    weft_interest *i = arg;
-    run_close(node, &i->close_cmd);
+    close_handle(node, arg);
     return 0;
 }
 
@@ -130,7 +146,13 @@ void weft_interest_close(weft_interest *i)
         return;
     }
     plane_lock(node);
-    bool wake = node_post(node, &i->close_cmd);
+    bool wake = false;
+    if (i->opened) {
+        i->command.run = run_close;
+        wake = node_post(node, &i->command);
+    } else {
+        i->close_wanted = true;
+    }
     plane_unlock(node);
     if (wake)
         node_wake(node);
@@ -138,24 +160,36 @@ void weft_interest_close(weft_interest *i)
 
 /* ---- Matches ---- */
 
+/* Whoever waits for one is woken before any callback runs. */
+static void note_matches(weft_node *node, struct list *batch)
+{
+    plane_lock(node);
+    list_each (it, batch) {
+        weft_interest *i = list_entry(it, struct weft_interest, match_node);
+        i->matched = router_interest_matches(i->rec) > 0;
+    }
+    pthread_cond_broadcast(&node->changed);
+    plane_unlock(node);
+}
+
 void interest_settle_matches(weft_node *node)
 {
-    struct list *it;
-    while ((it = list_pop(&node->matched)) != NULL) {
+    if (list_empty(&node->matched))
+        return;
+    struct list batch, *it;
+    list_init(&batch);
+    list_splice(&batch, &node->matched);
+    note_matches(node, &batch);
+    while ((it = list_pop(&batch)) != NULL) {
         weft_interest *i = list_entry(it, struct weft_interest, match_node);
-        bool matched = router_interest_matches(i->rec) > 0;
-        plane_lock(node);
-        i->matched = matched;
-        pthread_cond_broadcast(&node->changed);
-        plane_unlock(node);
-        if (matched == i->told)
+        if (i->matched == i->told)
             continue;
-        i->told = matched;
-        weft_event event = {.type = matched ? WEFT_EVENT_MATCH : WEFT_EVENT_UNMATCH,
-                            .route = i->route->text};
+        i->told = i->matched;
+        weft_event event = {.type = i->told ? WEFT_EVENT_MATCH : WEFT_EVENT_UNMATCH,
+                            .route = router_interest_route(i->rec)->text};
         node_event(node, &event);
         if (i->options.on_match && !atomic_load(&i->closed))
-            i->options.on_match(i, matched, i->options.user);
+            i->options.on_match(i, i->told, i->options.user);
     }
 }
 

@@ -110,7 +110,7 @@ int node_listen(weft_node *node, const weft_options *o, char *text)
     if (rc < 0)
         return rc;
     node->self = bound;
-    node->url_text = mem_strdup(bound.text);
+    node->url_text = str_new(bound.text, strlen(bound.text));
     if (!node->url_text)
         return WEFT_ENOMEM;
     if (o->advertise)

@@ -42,8 +42,7 @@ void local_forget(struct local_queue *q, const struct flow *flow)
 
 static void count_drop(weft_node *node, struct flow *flow, enum weft_drop reason)
 {
-    if (flow)
-        flow->dropped[reason]++;
+    flow_count_drop(flow, reason);
     node->dropped[reason]++;
 }
 

@@ -27,11 +27,8 @@ const char *weft_version(void)
 
 static void free_handles(weft_node *node)
 {
-    list_each_safe (it, &node->intents) {
-        weft_intent *i = list_entry(it, struct weft_intent, list_node);
-        flow_free(node, i->spare);
-        intent_handle_free(i);
-    }
+    list_each_safe (it, &node->intents)
+        intent_handle_free(list_entry(it, struct weft_intent, list_node));
     list_each_safe (it, &node->interests)
         interest_handle_free(list_entry(it, struct weft_interest, list_node));
 }
@@ -50,6 +47,7 @@ static void node_free(weft_node *node)
     mesh_free(node->mesh);
     free_handles(node);
     gather_close(node);
+    alias_fini(&node->flows);
     struct list *it;
     while ((it = list_pop(&node->spare_chunks)) != NULL)
         mem_free(list_entry(it, struct seg, node));
@@ -60,7 +58,7 @@ static void node_free(weft_node *node)
     mem_free(node->network);
     mem_free(node->addrbook_file);
     mem_free(node->agent);
-    mem_free(node->url_text);
+    str_unref(node->url_text);
     mem_free(node->rx);
     buf_fini(&node->large);
     pool_close(node->pool);
@@ -294,6 +292,7 @@ static weft_node *node_alloc(const weft_options *o)
     node->armed = node->conns_at = node->save_at = node->rebuild_at = NEVER;
     node->tick_fd = -1;
     buf_init(&node->large, FRAME_MAX_LIMIT + RX_BUFFER);
+    node->flows.ours = true;
     node->loop_thread = uv_thread_self();
     if (copy_strings(node, o) == 0 && gather_open(node) == 0)
         node->rx = mem_alloc(RX_BUFFER);
@@ -474,7 +473,7 @@ int weft_node_open(const weft_options *options, weft_node **ret_node)
 
 const char *weft_node_url(const weft_node *node)
 {
-    return node->url_text;
+    return node->url_text->text;
 }
 
 struct dialling {

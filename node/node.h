@@ -25,6 +25,7 @@
 #include "base/map.h"
 #include "base/str.h"
 #include "mesh/mesh.h"
+#include "node/flow.h"
 #include "node/outbox.h"
 #include "transport/transport.h"
 
@@ -41,65 +42,6 @@
                                          */
 #define BASE_UNSEEN_PAUSE_NS NS_PER_SEC /* where that sign does not come */
 #define BASE_RETRY_NS NS_PER_MS
-
-/* ---- Flows (flow.c): the data plane of one router intent ---- */
-
-struct target {
-    struct conn *conn; /* whose outbox */
-    struct str *route; /* as that peer spells it; reference held */
-};
-
-/* The fan-out is rebuilt by the loop when the router says it changed; `targets` and `locals` are
- * read under plane where the flow is local (any thread sends), by the loop alone where it is
- * remote. */
-struct flow {
-    struct router_intent *intent;
-    uint32_t alias;      /* on links we send over */
-    uint32_t link_alias; /* remote: its number in the alias table of its link; 0: in none */
-    bool local;
-    struct map_node by_alias;   /* node->flows; plane */
-    struct str *route, *sender; /* references held */
-    struct target *targets;
-    weft_interest **locals;
-    uint32_t n_targets, cap_targets, n_locals, cap_locals;
-    bool callbacks;                      /* some local has one */
-    bool callbacks_only;                 /* no targets, and all locals have one */
-    struct list handles;                 /* of weft_intent, local flows; loop */
-    bool was_matched;                    /* what handles were last told; loop */
-    struct list match_node;              /* on node->matches; loop */
-    uint64_t messages;                   /* plane, or loop where remote */
-    uint64_t dropped[WEFT_DROP_REASONS]; /* plane */
-};
-
-static inline bool flow_matched(const struct flow *f)
-{
-    return f->n_targets + f->n_locals > 0;
-}
-
-struct flow *flow_new(struct str *route, struct str *sender, bool local);
-void flow_free(weft_node *node, struct flow *f); /* NULL is ignored */
-/* The intent is registered: take its alias. Errors: WEFT_ENOMEM. */
-int flow_bind(weft_node *node, struct flow *f, struct router_intent *intent);
-/* Rebuild the fan-outs of all intents that changed, release those that died. loop */
-void flow_rebuild_changed(weft_node *node);
-void flow_rebuild_all(weft_node *node);
-int gather_open(weft_node *node);
-void gather_close(weft_node *node);
-
-/* ---- Aliases (aliases.c): number on the wire → flow, one table a link. loop ---- */
-
-struct alias_table {
-    struct alias_slot {
-        uint32_t alias; /* 0: free */
-        struct flow *flow;
-    } * slots;
-    uint32_t count, cap; /* cap is a power of two, or 0 */
-    uint32_t key; /* not known to the peer, who chooses the aliases; set before the first put */
-};
-int alias_put(struct alias_table *t, uint32_t alias, struct flow *flow); /* WEFT_ENOMEM */
-void alias_del(struct alias_table *t, uint32_t alias);
-struct flow *alias_get(const struct alias_table *t, uint32_t alias); /* NULL: unknown */
-void alias_fini(struct alias_table *t);
 
 /* ---- Connections (conn.c, writer.c) ---- */
 
@@ -230,19 +172,27 @@ struct command {
     void (*run)(weft_node *node, struct command *command); /* loop */
 };
 
+/* What both have: `command` opens the handle on the loop, and closes it later. A close that comes
+ * before the opening has run is left to that, so that one command does. `route` and `schema` are
+ * for the opening. */
 struct weft_intent {
     weft_node *node;
-    struct flow *flow;         /* plane; NULL until opened on the loop */
-    struct flow *spare;        /* becomes the flow if it is the route's first */
-    struct router_intent *rec; /* loop */
-    struct list flow_node;     /* flow->handles */
-    struct list list_node;     /* node->intents; plane */
-    struct command open_cmd, close_cmd;
-    weft_publish_options options;
-    struct str *route;
+    struct flow *flow;      /* plane; NULL until it is opened */
+    struct list flow_node;  /* own_flow->handles; loop */
+    struct list list_node;  /* node->intents; plane */
+    struct command command; /* plane */
+    struct str *route;      /* NULL once it is opened; loop */
+    uint64_t schema;
+    struct {
+        void (*on_match)(weft_intent *intent, bool interested, void *user);
+        void *user;
+        enum weft_policy policy;
+        uint32_t block_ms;
+    } options;
+    int error; /* it could not be opened; plane */
     atomic_bool closed;
     atomic_bool interested;
-    int error; /* it could not be opened; plane */
+    bool opened, close_wanted; /* plane */
 };
 
 struct weft_interest {
@@ -250,13 +200,21 @@ struct weft_interest {
     struct router_interest *rec; /* loop */
     struct list list_node;       /* node->interests; plane */
     struct list match_node;      /* node->matched; loop */
-    struct command open_cmd, close_cmd;
-    weft_subscribe_options options;
-    struct str *route;
+    struct command command;      /* plane */
+    struct str *route;           /* NULL once it is opened; loop */
+    uint64_t schema;
+    struct {
+        void (*on_message)(weft_interest *interest, const weft_msg *msg, void *user);
+        void (*on_match)(weft_interest *interest, bool matched, void *user);
+        void *user;
+        enum weft_policy policy;
+        uint32_t block_ms;
+    } options;
+    int error; /* plane */
     atomic_bool closed;
-    bool matched; /* plane */
-    bool told;    /* what on_match last said; loop */
-    int error;    /* plane */
+    bool opened, close_wanted; /* plane */
+    bool matched;              /* plane; the loop alone writes it */
+    bool told;                 /* what on_match last said; loop */
     atomic_uint_fast64_t delivered;
 
     struct queue *queue; /* for weft_recv; NULL: there is a callback */
@@ -314,8 +272,8 @@ enum todo {
 struct weft_node {
     weft_options options; /* scalars and callbacks; strings below */
     char *network, *addrbook_file, *agent, *path;
-    struct url self; /* as listened on, or our nominal name */
-    char *url_text;
+    struct url self;      /* as listened on, or our nominal name */
+    struct str *url_text; /* sender of our messages; set once it listens */
     enum role role;
 
     uv_loop_t *loop;
@@ -375,7 +333,7 @@ struct weft_node {
     struct list intents, interests;
     struct local_queue local;       /* for callbacks of this node */
     struct local_queue local_batch; /* what the loop is at */
-    struct map flows;               /* alias → flow, for counting drops */
+    struct alias_table flows;       /* those with targets, by our alias, for counting drops */
     struct list spare_chunks;
     uint32_t n_spare;
     uint32_t up_count;

@@ -246,14 +246,12 @@ void outbox_drop(weft_node *node, struct outbox *o, struct flow *flow, enum weft
 {
     o->dropped[reason]++;
     node->dropped[reason]++;
-    if (flow)
-        flow->dropped[reason]++;
+    flow_count_drop(flow, reason);
 }
 
 static void drop_by_alias(weft_node *node, struct outbox *o, uint32_t alias, enum weft_drop reason)
 {
-    struct map_node *found = map_get(&node->flows, &alias, sizeof(alias));
-    outbox_drop(node, o, found ? container_of(found, struct flow, by_alias) : NULL, reason);
+    outbox_drop(node, o, alias_get(&node->flows, alias), reason);
 }
 
 void outbox_count_flying(struct outbox *o, size_t size)

@@ -154,6 +154,11 @@ uint32_t router_interest_matches(const struct router_interest *interest)
     return interest->ours.matches;
 }
 
+struct str *router_interest_route(const struct router_interest *interest)
+{
+    return interest->route;
+}
+
 /* ---- Links ---- */
 
 static void set_schema(struct router *router, struct router_interest *i, uint64_t schema)

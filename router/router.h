@@ -106,6 +106,8 @@ void router_close_interest(struct router *router, struct router_interest *intere
 
 /* Number of intents, ours and others', that the interest matches now. */
 uint32_t router_interest_matches(const struct router_interest *interest);
+/* As it was opened; borrowed. */
+struct str *router_interest_route(const struct router_interest *interest);
 
 /* ---- What links declare ---- */
 

@@ -18,20 +18,33 @@ static uint32_t alias_of(unsigned way, uint32_t index)
     return alias ? alias : 1;
 }
 
-static void run(unsigned way)
+/* Two flows of each number: one may take the other's place. */
+static struct flow flows[2][ALIASES];
+
+static void number(unsigned way, bool ours)
+{
+    memset(flows, 0, sizeof(flows));
+    for (uint32_t i = 0; i < 2 * ALIASES; i++) {
+        struct flow *f = &flows[i / ALIASES][i % ALIASES];
+        *(ours ? &f->alias : &f->link_alias) = alias_of(way, i % ALIASES);
+    }
+}
+
+static void run(unsigned way, bool ours)
 {
     struct flow *model[ALIASES] = {0};
-    struct alias_table table = {0};
+    struct alias_table table = {.ours = ours};
     struct prng prng;
     uint32_t count = 0;
+    number(way, ours);
     prng_init(&prng, SEED + way);
     for (uint32_t step = 0; step < STEPS; step++) {
         uint32_t i = (uint32_t)prng_between(&prng, 0, ALIASES - 1), alias = alias_of(way, i);
         /* Whole stretches of growing and of shrinking. */
         bool put = prng_between(&prng, 0, 9) < (step / 20000 % 2 ? 2u : 6u);
         if (put) {
-            struct flow *flow = (struct flow *)(uintptr_t)(step + 1);
-            CHECK_EQ(alias_put(&table, alias, flow), 0);
+            struct flow *flow = &flows[step % 2][i];
+            CHECK_EQ(alias_put(&table, flow), 0);
             count += model[i] == NULL;
             model[i] = flow;
         } else {
@@ -53,17 +66,22 @@ static void run(unsigned way)
 
 TEST(aliases, dense)
 {
-    run(0);
+    run(0, false);
 }
 
 TEST(aliases, sparse)
 {
-    run(1);
+    run(1, false);
 }
 
 TEST(aliases, scattered)
 {
-    run(2);
+    run(2, false);
+}
+
+TEST(aliases, of_our_own_choice)
+{
+    run(0, true);
 }
 
 TEST(aliases, of_an_empty_table)
@@ -72,7 +90,8 @@ TEST(aliases, of_an_empty_table)
     CHECK(alias_get(&table, 0) == NULL);
     CHECK(alias_get(&table, 7) == NULL);
     alias_del(&table, 7);
-    CHECK_EQ(alias_put(&table, 7, (struct flow *)(uintptr_t)1), 0);
+    struct flow seven = {.link_alias = 7};
+    CHECK_EQ(alias_put(&table, &seven), 0);
     CHECK(alias_get(&table, 0) == NULL);
     alias_fini(&table);
 }

@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #define ROUTE "t.C@a.out"
 
@@ -350,14 +351,48 @@ TEST(callbacks, closing_while_messages_flow_within_a_node)
 struct receiver {
     weft_interest *in;
     int rc;
+    atomic_int tid; /* set right before it calls weft_recv */
 };
 
 static void *receive_one(void *arg)
 {
     struct receiver *r = arg;
     weft_msg *msg;
+    atomic_store(&r->tid, (int)gettid());
     r->rc = weft_recv(r->in, &msg, -1);
     return NULL;
+}
+
+/* How often the thread has gone to sleep; -1: it does not sleep now. */
+static long sleeps(int tid)
+{
+    char path[64], line[128], state = 0;
+    long count = -1;
+    snprintf(path, sizeof(path), "/proc/self/task/%d/status", tid);
+    FILE *file = fopen(path, "r");
+    CHECK(file != NULL);
+    while (fgets(line, sizeof(line), file)) {
+        sscanf(line, "State: %c", &state);
+        sscanf(line, "voluntary_ctxt_switches: %ld", &count);
+    }
+    fclose(file);
+    CHECK(state && count >= 0);
+    return state == 'S' ? count : -1;
+}
+
+/* At one moment, do all sleep inside weft_recv? So they do if they are seen asleep twice and none
+ * has run between. A lock that one holds and another waits for is none of it, then. */
+static bool all_asleep(struct receiver *r, int n)
+{
+    long before = 0, after = 0;
+    for (int look = 0; look < 2 * n; look++) {
+        int tid = atomic_load(&r[look % n].tid);
+        long count = tid ? sleeps(tid) : -1;
+        if (count < 0)
+            return false;
+        *(look < n ? &before : &after) += count;
+    }
+    return before == after;
 }
 
 TEST(callbacks, closing_an_interest_ends_waiting_receivers)
@@ -365,12 +400,11 @@ TEST(callbacks, closing_an_interest_ends_waiting_receivers)
     weft_node *node = fx_open("inproc://expel/a", NULL, NULL);
     for (int round = 0; round < 3; round++) {
         weft_interest *in = fx_subscribe(node, ROUTE);
-        struct receiver r[3] = {{in, 0}, {in, 0}, {in, 0}};
+        struct receiver r[3] = {{.in = in}, {.in = in}, {.in = in}};
         pthread_t threads[3];
         for (int i = 0; i < 3; i++)
             CHECK_EQ(pthread_create(&threads[i], NULL, receive_one, &r[i]), 0);
-        /* That a thread waits inside a call shows nowhere: give them time to get there. */
-        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+        UNTIL(all_asleep(r, 3));
         weft_interest_close(in);
         for (int i = 0; i < 3; i++) {
             pthread_join(threads[i], NULL);

@@ -15,7 +15,6 @@ struct box {
     weft_node node;
     struct outbox out;
     struct flow flows[FLOWS];
-    struct router_intent intents[FLOWS];
     struct str *route;
     struct list flight;
 };
@@ -24,6 +23,7 @@ static void box_open(struct box *b, size_t limit, bool compact)
 {
     memset(b, 0, sizeof(*b));
     list_init(&b->node.spare_chunks);
+    b->node.flows.ours = true;
     pthread_mutex_init(&b->node.plane, NULL);
     outbox_init(&b->out, limit);
     b->out.open = true;
@@ -32,8 +32,8 @@ static void box_open(struct box *b, size_t limit, bool compact)
     b->route = str_new("t.X@a", 5);
     list_init(&b->flight);
     for (uint32_t i = 0; i < FLOWS; i++) {
-        b->intents[i].alias = i + 1;
-        CHECK_EQ(flow_bind(&b->node, &b->flows[i], &b->intents[i]), 0);
+        b->flows[i].alias = i + 1;
+        CHECK_EQ(alias_put(&b->node.flows, &b->flows[i]), 0);
     }
 }
 
@@ -45,7 +45,8 @@ static void box_close(struct box *b)
     while ((it = list_pop(&b->node.spare_chunks)) != NULL)
         mem_free(list_entry(it, struct seg, node));
     for (uint32_t i = 0; i < FLOWS; i++)
-        map_del(&b->node.flows, &b->flows[i].by_alias);
+        mem_free(b->flows[i].dropped);
+    alias_fini(&b->node.flows);
     str_unref(b->route);
     pthread_mutex_destroy(&b->node.plane);
 }
@@ -63,6 +64,11 @@ static uint64_t dropped_of(const struct outbox *o)
     for (int i = 0; i < WEFT_DROP_REASONS; i++)
         sum += o->dropped[i];
     return sum;
+}
+
+static uint64_t flow_dropped(const struct flow *f, enum weft_drop reason)
+{
+    return f->dropped ? f->dropped[reason] : 0;
 }
 
 /* The bytes of a flight in a row, as they go to the wire. */
@@ -183,7 +189,7 @@ static void run(uint64_t seed, bool compact)
     CHECK_EQ(b.node.dropped[WEFT_DROP_OLD], b.out.dropped[WEFT_DROP_OLD]);
     CHECK(b.out.dropped[WEFT_DROP_OLD] > 0);
     for (int i = 0; i < FLOWS; i++)
-        CHECK_EQ(b.flows[i].dropped[WEFT_DROP_OLD], m.dropped[i]);
+        CHECK_EQ(flow_dropped(&b.flows[i], WEFT_DROP_OLD), m.dropped[i]);
     box_close(&b);
 }
 
@@ -209,7 +215,7 @@ TEST(outbox, keep_last)
         CHECK_EQ(outbox_put_last(&b.node, &b.out, &s, b.route), 0);
     }
     CHECK_EQ(b.out.dropped[WEFT_DROP_REPLACED], 1000 - FLOWS);
-    CHECK_EQ(b.flows[0].dropped[WEFT_DROP_REPLACED], 1000 / FLOWS - 1);
+    CHECK_EQ(flow_dropped(&b.flows[0], WEFT_DROP_REPLACED), 1000 / FLOWS - 1);
     CHECK_EQ(b.out.messages, 0);
     outbox_take(&b.node, &b.out, &b.flight, WRITE_BYTES);
     struct buf wire;
