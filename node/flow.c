@@ -37,16 +37,21 @@ struct flow *flow_new(struct router_intent *intent, struct str *sender, bool own
     return f;
 }
 
+static void free_room(struct flow *f)
+{
+    if (f->targets != &f->few.target)
+        mem_free(f->targets);
+    if (f->locals != f->few.locals)
+        mem_free(f->locals);
+    f->targets = NULL;
+    f->locals = NULL;
+}
+
 static void empty(struct flow *f)
 {
     for (uint32_t i = 0; i < f->n_targets; i++)
         str_unref(f->targets[i].route);
-    if (f->n_targets > 1)
-        mem_free(f->targets);
-    if (f->n_locals > 1)
-        mem_free(f->locals);
-    f->targets = NULL;
-    f->locals = NULL;
+    free_room(f);
     f->n_targets = f->n_locals = 0;
     f->callbacks = f->callbacks_only = false;
 }
@@ -124,17 +129,20 @@ static void gather_target(void *ctx, const struct router_target *t)
         g->targets[g->n_targets++] = (struct target){.conn = c, .route = t->route};
 }
 
-/* What is queued for targets is found by the flow's alias, should it be dropped. */
-static int make_room(weft_node *node, struct flow *f, const struct gather *g)
+/* The flow is empty: make room in it for so many. */
+static int make_room(struct flow *f, uint32_t n_targets, uint32_t n_locals)
 {
-    f->targets = g->n_targets > 1 ? mem_alloc(g->n_targets * sizeof(*f->targets)) : &f->one_target;
-    f->locals = g->n_locals > 1 ? mem_alloc(g->n_locals * sizeof(*f->locals)) : &f->one_local;
-    if (f->targets && f->locals && (g->n_targets == 0 || alias_put(&node->flows, f) == 0))
+    if (n_targets == 1 && n_locals == 0)
+        f->targets = &f->few.target;
+    else if (n_targets)
+        f->targets = mem_alloc(n_targets * sizeof(*f->targets));
+    if (n_targets == 0 && n_locals <= FLOW_FEW_LOCALS)
+        f->locals = f->few.locals;
+    else if (n_locals)
+        f->locals = mem_alloc(n_locals * sizeof(*f->locals));
+    if ((f->targets || !n_targets) && (f->locals || !n_locals))
         return 0;
-    if (g->n_targets > 1)
-        mem_free(f->targets);
-    if (g->n_locals > 1)
-        mem_free(f->locals);
+    free_room(f);
     return WEFT_ENOMEM;
 }
 
@@ -142,8 +150,13 @@ static int make_room(weft_node *node, struct flow *f, const struct gather *g)
 static int install(weft_node *node, struct flow *f, const struct gather *g)
 {
     empty(f);
-    if (g->failed || make_room(node, f, g) < 0)
+    if (g->failed || make_room(f, g->n_targets, g->n_locals) < 0)
         return WEFT_ENOMEM;
+    /* What waits for a target is counted by the flow's alias, should it be dropped. */
+    if (g->n_targets && alias_put(&node->flows, f) < 0) {
+        free_room(f);
+        return WEFT_ENOMEM;
+    }
     for (uint32_t i = 0; i < g->n_targets; i++) {
         f->targets[i] = g->targets[i];
         str_ref(f->targets[i].route);

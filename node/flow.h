@@ -2,8 +2,8 @@
  * number on the wire (aliases.c).
  *
  * There is one for each route this node publishes, and one for each that a peer publishes and
- * somebody here wants: a mesh may have a million of them. Most have one target, or one local
- * interest, which lies in the flow itself; what few need is allocated when it is needed. */
+ * somebody here wants: a mesh may have a million of them. Most have one target, or an interest or
+ * two, which lie in the flow itself; what few need is allocated when it is needed. */
 #ifndef NODE_FLOW_H
 #define NODE_FLOW_H
 
@@ -18,6 +18,8 @@
 #include "base/util.h"
 #include "router/router.h"
 
+#define FLOW_FEW_LOCALS 2 /* an interest in the route, and one in a pattern */
+
 struct target {
     struct conn *conn; /* whose outbox */
     struct str *route; /* as that peer spells it; reference held */
@@ -27,8 +29,8 @@ struct target {
  * read under plane where the flow is our own (any thread sends), by the loop alone where it is
  * remote. */
 struct flow {
-    struct target *targets; /* n_targets == 1: `one_target` */
-    weft_interest **locals; /* n_locals == 1: `one_local` */
+    struct target *targets; /* in `few`, or on the heap */
+    weft_interest **locals; /* likewise */
     uint32_t n_targets, n_locals;
     bool callbacks;             /* some local has one */
     bool callbacks_only;        /* no targets, and all locals have one */
@@ -39,8 +41,10 @@ struct flow {
     struct str *route, *sender; /* references held */
     struct router_intent *intent;
     uint64_t *dropped; /* WEFT_DROP_REASONS counters; NULL: nothing was; plane */
-    struct target one_target;
-    weft_interest *one_local;
+    union {
+        struct target target;                   /* the only one, and there are no locals */
+        weft_interest *locals[FLOW_FEW_LOCALS]; /* up to so many, and there are no targets */
+    } few;
 };
 
 /* The flow of a route that this node itself publishes. */

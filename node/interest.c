@@ -160,15 +160,20 @@ void weft_interest_close(weft_interest *i)
 
 /* ---- Matches ---- */
 
-/* Whoever waits for one is woken before any callback runs. */
+/* Keep those that found their first publisher, or lost the last. Whoever waits for one is woken
+ * before any callback runs. */
 static void note_matches(weft_node *node, struct list *batch)
 {
     plane_lock(node);
-    list_each (it, batch) {
+    list_each_safe (it, batch) {
         weft_interest *i = list_entry(it, struct weft_interest, match_node);
-        i->matched = router_interest_matches(i->rec) > 0;
+        bool matched = router_interest_matches(i->rec) > 0;
+        if (matched == i->matched)
+            list_remove(it);
+        i->matched = matched;
     }
-    pthread_cond_broadcast(&node->changed);
+    if (!list_empty(batch))
+        pthread_cond_broadcast(&node->changed);
     plane_unlock(node);
 }
 
@@ -182,14 +187,11 @@ void interest_settle_matches(weft_node *node)
     note_matches(node, &batch);
     while ((it = list_pop(&batch)) != NULL) {
         weft_interest *i = list_entry(it, struct weft_interest, match_node);
-        if (i->matched == i->told)
-            continue;
-        i->told = i->matched;
-        weft_event event = {.type = i->told ? WEFT_EVENT_MATCH : WEFT_EVENT_UNMATCH,
+        weft_event event = {.type = i->matched ? WEFT_EVENT_MATCH : WEFT_EVENT_UNMATCH,
                             .route = router_interest_route(i->rec)->text};
         node_event(node, &event);
         if (i->options.on_match && !atomic_load(&i->closed))
-            i->options.on_match(i, i->told, i->options.user);
+            i->options.on_match(i, i->matched, i->options.user);
     }
 }
 

@@ -214,7 +214,6 @@ struct weft_interest {
     atomic_bool closed;
     bool opened, close_wanted; /* plane */
     bool matched;              /* plane; the loop alone writes it */
-    bool told;                 /* what on_match last said; loop */
     atomic_uint_fast64_t delivered;
 
     struct queue *queue; /* for weft_recv; NULL: there is a callback */
