@@ -414,6 +414,54 @@ TEST(callbacks, closing_an_interest_ends_waiting_receivers)
     weft_node_close(node);
 }
 
+/* What a callback opens and closes is still to be opened when it is closed. */
+struct fleeting {
+    weft_node *node;
+    int failed;
+    atomic_uint calls;
+};
+
+static void open_and_close_both(weft_interest *interest, const weft_msg *msg, void *user)
+{
+    struct fleeting *f = user;
+    weft_intent *out;
+    weft_interest *in;
+    if (weft_publish(f->node, "t.C@a.fleeting", NULL, &out) == 0)
+        weft_intent_close(out);
+    else
+        f->failed++;
+    if (weft_subscribe(f->node, "t.C@a.fleeting", NULL, &in) == 0)
+        weft_interest_close(in);
+    else
+        f->failed++;
+    atomic_fetch_add(&f->calls, 1);
+}
+
+TEST(callbacks, closing_what_is_not_opened_yet)
+{
+    weft_options options = fx_options("inproc://fleeting/a");
+    options.max_routes = 4; /* what is not closed has used them up soon */
+    weft_node *node = fx_open_options(&options);
+    struct fleeting f = {.node = node};
+    weft_subscribe_options o;
+    weft_subscribe_options_init(&o);
+    o.on_message = open_and_close_both;
+    o.user = &f;
+    weft_interest *in;
+    CHECK_EQ(weft_subscribe(node, ROUTE, &o, &in), 0);
+    weft_intent *out = fx_publish(node, ROUTE);
+    CHECK_EQ(weft_intent_wait(out, WAIT_MS), 0);
+    for (unsigned n = 1; n <= 20; n++) {
+        CHECK_EQ(weft_send(out, "x", 1), 0);
+        UNTIL(atomic_load(&f.calls) == n);
+        weft_stats stats = fx_stats(node); /* behind what the callback posted */
+        CHECK_EQ(stats.intents, 1);
+        CHECK_EQ(stats.interests, 1);
+    }
+    CHECK_EQ(f.failed, 0);
+    weft_node_close(node);
+}
+
 /* ---- Closing nodes ---- */
 
 static void ignore(weft_interest *interest, const weft_msg *msg, void *user)
