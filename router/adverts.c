@@ -33,9 +33,8 @@ void intent_advert(const struct endpoint *to, const struct intent *intent, struc
         .hops = local ? 0 : intent->pub.hops + 1,
         .schema = intent->pub.schema,
         .route = route,
-        .origin = to->base || local
-                      ? NULL
-                      : intent_of_link(intent)->shown, /* one route, one registration */
+        .origin =
+            to->base || local ? NULL : intent_origin(intent), /* one route, one registration */
     };
 }
 
@@ -59,7 +58,7 @@ void advertise_intent(struct router *router, struct intent *intent, enum change 
 /* Does it count for others? One that came over 8 hops ends here. */
 static bool is_counted(const struct router_interest *i)
 {
-    return i->from->local || i->link.lease.hops < ROUTER_HOPS_MAX;
+    return i->from->local || interest_of_link(i)->lease.hops < ROUTER_HOPS_MAX;
 }
 
 uint32_t interests_visible(const struct router *router, const struct endpoint *to,
@@ -98,7 +97,7 @@ static uint32_t interest_hops(const struct endpoint *to, const struct entry *ent
     {
         const struct router_interest *i = container_of(it, struct router_interest, in_entry);
         if (is_counted(i) && endpoint_hears(to, i->from))
-            return i->link.lease.hops + 1u;
+            return interest_of_link(i)->lease.hops + 1u;
     }
     return 0;
 }
@@ -249,9 +248,9 @@ static bool each_reply_advert(const struct router *router, const struct endpoint
     struct router_advert advert;
     list_each (it, &to->interests) {
         const struct router_interest *i = list_entry(it, struct router_interest, in_endpoint);
-        if (!to->base || !i->link.lease.replied)
+        if (!to->base || !interest_of_link(i)->lease.replied)
             continue;
-        intent_advert(to, reply_intent(i), i->route, &advert);
+        intent_advert(to, reply_intent(i), interest_route(i), &advert);
         if (!fn(ctx, &advert))
             return false;
     }

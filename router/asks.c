@@ -13,11 +13,17 @@
  * Failure modes: memory for the ask, before the intent is registered. */
 #include "router/private.h"
 
+uint32_t ask_key_hash(const struct table_node *node)
+{
+    const struct ask *ask = container_of(node, struct ask, by_key);
+    return pair_hash(ask->to, ask->entry);
+}
+
 struct ask *ask_find(const struct router *router, const struct endpoint *to,
                      const struct entry *entry)
 {
-    struct table_node *n = table_first(&router->asks, pair_hash(to, entry));
-    for (; n; n = table_next(n)) {
+    struct table_node *n = table_chain(&router->asks, pair_hash(to, entry));
+    for (; n; n = n->next) {
         struct ask *ask = container_of(n, struct ask, by_key);
         if (ask->to == to && ask->entry == entry)
             return ask;
@@ -38,7 +44,7 @@ int ask_make(struct router *router, struct endpoint *to, struct entry *entry, st
         ask->route = str_ref(to->base ? route : entry->route);
         ask->sent = interest_is_sent(router, to, entry); /* false for base */
         list_push(&to->asks, &ask->in_endpoint);
-        table_put(&router->asks, &ask->by_key, pair_hash(to, entry));
+        table_put(&router->asks, &ask->by_key);
     }
     *ret_ask = ask;
     return 0;
@@ -156,21 +162,21 @@ static void withdraw(struct router *router, struct router_interest *interest)
     struct router_advert advert = {
         .endpoint = interest->from->id,
         .intent = true,
-        .route = interest->route,
+        .route = interest_route(interest),
     };
-    interest->link.lease.replied = false;
+    interest_of_link(interest)->lease.replied = false;
     queue_advert(router, interest->from, &advert, ADVERT_REMOVE);
 }
 
 void reply_update(struct router *router, struct router_interest *interest)
 {
     const struct intent *i = reply_intent(interest);
-    if (i && !interest->link.lease.replied) {
+    if (i && !interest_of_link(interest)->lease.replied) {
         struct router_advert advert;
-        intent_advert(interest->from, i, interest->route, &advert);
-        interest->link.lease.replied = true;
+        intent_advert(interest->from, i, interest_route(interest), &advert);
+        interest_of_link(interest)->lease.replied = true;
         queue_advert(router, interest->from, &advert, ADVERT_ADD);
-    } else if (!i && interest->link.lease.replied) {
+    } else if (!i && interest_of_link(interest)->lease.replied) {
         withdraw(router, interest);
     }
 }
@@ -190,6 +196,6 @@ void reply_update_all(struct router *router, const struct entry *entry)
 /* Its own publisher of the route would fail as long as ours is registered there. */
 void reply_withdraw(struct router *router, struct router_interest *interest)
 {
-    if (interest->link.lease.replied)
+    if (interest_of_link(interest)->lease.replied)
         withdraw(router, interest);
 }

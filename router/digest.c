@@ -58,14 +58,18 @@ static bool is_fresh(const struct lease *lease, const struct endpoint *from)
     return lease->epoch == from->epoch;
 }
 
+static uint64_t round_up_ms(uint64_t ns)
+{
+    return ns / NS_PER_MS + (ns % NS_PER_MS != 0);
+}
+
 void lease_start(struct lease *lease, struct endpoint *from, const struct decl *decl, bool intent,
                  uint64_t mono_ns)
 {
-    uint64_t ttl_ms = decl->ttl_ns / NS_PER_MS + (decl->ttl_ns % NS_PER_MS != 0);
     const char *origin = intent && decl->origin ? decl->origin : "";
-    lease->seen_ns = mono_ns;
+    lease->seen_ms = round_up_ms(mono_ns) & ((UINT64_C(1) << LEASE_MS_BITS) - 1);
     lease->hash = route_digest(decl->route, strlen(decl->route), origin, strlen(origin));
-    lease->ttl_ms = from->base ? 0 : (uint32_t)min_u64(ttl_ms, UINT32_MAX);
+    lease->ttl_ms = from->base ? 0 : (uint32_t)min_u64(round_up_ms(decl->ttl_ns), UINT32_MAX);
     lease->epoch = from->epoch;
     digest_count(&from->held, intent, true, lease->hash);
 }
@@ -101,7 +105,7 @@ void router_resync_end(struct router *router, uint32_t endpoint)
     e->resyncing = false;
     list_each_safe (it, &e->interests) {
         struct router_interest *i = list_entry(it, struct router_interest, in_endpoint);
-        if (!is_fresh(&i->link.lease, e))
+        if (!is_fresh(&interest_of_link(i)->lease, e))
             interest_forget(router, i);
     }
     list_each_safe (jt, &e->intents) {
@@ -117,7 +121,7 @@ static uint64_t lease_due(const struct lease *lease, const struct endpoint *from
 {
     if (lease->ttl_ms == 0)
         return NEVER;
-    return max_u64(lease->seen_ns, from->renewed_ns) + lease->ttl_ms * NS_PER_MS;
+    return max_u64(lease->seen_ms * NS_PER_MS, from->renewed_ns) + lease->ttl_ms * NS_PER_MS;
 }
 
 void router_renew(struct router *router, uint32_t endpoint, uint64_t mono_ns)
@@ -135,7 +139,7 @@ uint64_t router_expire(struct router *router, uint32_t endpoint, uint64_t mono_n
         return NEVER;
     list_each_safe (it, &e->interests) {
         struct router_interest *i = list_entry(it, struct router_interest, in_endpoint);
-        uint64_t due = lease_due(&i->link.lease, e);
+        uint64_t due = lease_due(&interest_of_link(i)->lease, e);
         if (due <= mono_ns)
             interest_forget(router, i);
         else

@@ -21,11 +21,11 @@ static void tell_interest(struct router_interest *i, info_fn *fn, void *ctx)
 {
     bool ours = i->from->local;
     struct router_info info = {
-        .route = i->route->text,
+        .route = interest_route(i)->text,
         .endpoint = i->from->id,
-        .hops = ours ? 0 : i->link.lease.hops,
+        .hops = ours ? 0 : interest_of_link(i)->lease.hops,
         .matches = *interest_matches(i),
-        .user = ours ? i->ours.user : NULL,
+        .user = ours ? interest_of_us(i)->user : NULL,
     };
     fn(ctx, &info);
 }
@@ -42,8 +42,10 @@ static void tell_endpoint(const struct router *router, const struct endpoint *e,
 void router_each(const struct router *router, info_fn *fn, void *ctx)
 {
     tell_endpoint(router, &router->local, fn, ctx);
-    list_each (it, &router->endpoints)
-        tell_endpoint(router, list_entry(it, struct endpoint, all), fn, ctx);
+    list_each (it, &router->pending)
+        tell_interest(list_entry(it, struct router_interest, in_endpoint), fn, ctx);
+    list_each (jt, &router->endpoints)
+        tell_endpoint(router, list_entry(jt, struct endpoint, all), fn, ctx);
 }
 
 void router_count(const struct router *router, struct router_counts *ret_counts)

@@ -28,6 +28,12 @@ static uint32_t key_hash(const struct entry *entry, const char *name)
     return table_fold(hash64(HASH64_SEED ^ id * UINT64_C(0x9e3779b97f4a7c15), name, strlen(name)));
 }
 
+uint32_t intent_key_hash(const struct table_node *node)
+{
+    const struct intent *i = &container_of(node, struct link_intent, by_key)->base;
+    return key_hash(i->entry, publisher_name(i->from, str_text(i->pub.origin)));
+}
+
 /* Ours comes first, and there is one a route. */
 static struct intent *find_ours(const struct entry *entry)
 {
@@ -43,7 +49,7 @@ static struct intent *find_exact(const struct router *router, const struct endpo
     if (from->local)
         return find_ours(entry);
     uint32_t hash = key_hash(entry, publisher_name(from, origin));
-    for (struct table_node *n = table_first(&router->intents, hash); n; n = table_next(n)) {
+    for (struct table_node *n = table_chain(&router->intents, hash); n; n = n->next) {
         struct intent *i = &container_of(n, struct link_intent, by_key)->base;
         if (i->entry == entry && i->from == from && strcmp(str_text(i->pub.origin), origin) == 0)
             return i;
@@ -57,7 +63,7 @@ static bool name_is_taken(const struct router *router, const struct entry *entry
     if (*name == '\0' && find_ours(entry))
         return true;
     uint32_t hash = key_hash(entry, name);
-    for (struct table_node *n = table_first(&router->intents, hash); n; n = table_next(n)) {
+    for (struct table_node *n = table_chain(&router->intents, hash); n; n = n->next) {
         struct intent *i = &container_of(n, struct link_intent, by_key)->base;
         if (i->entry == entry &&
             strcmp(publisher_name(i->from, str_text(i->pub.origin)), name) == 0)
@@ -75,11 +81,17 @@ static uint32_t alias_hash(const struct endpoint *from, uint32_t alias)
         hash64(HASH64_SEED ^ id * UINT64_C(0x9e3779b97f4a7c15), &alias, sizeof(alias)));
 }
 
+uint32_t intent_alias_hash(const struct table_node *node)
+{
+    const struct intent *i = &container_of(node, struct link_intent, by_alias)->base;
+    return alias_hash(i->from, i->pub.link_alias);
+}
+
 static struct intent *find_alias(const struct router *router, const struct endpoint *from,
                                  uint32_t alias)
 {
-    struct table_node *n = table_first(&router->aliases, alias_hash(from, alias));
-    for (; n; n = table_next(n)) {
+    struct table_node *n = table_chain(&router->aliases, alias_hash(from, alias));
+    for (; n; n = n->next) {
         struct intent *i = &container_of(n, struct link_intent, by_alias)->base;
         if (i->from == from && i->pub.link_alias == alias)
             return i;
@@ -125,28 +137,26 @@ void intent_free(struct intent *intent)
 {
     str_unref(intent->pub.route);
     str_unref(intent->pub.origin);
-    if (!intent_is_ours(intent))
-        str_unref(intent_of_link(intent)->shown);
+    if (!intent_is_ours(intent) && intent_of_link(intent)->lease.has_extra)
+        str_unref(intent_of_link(intent)->extra[0]);
     mem_free(intent);
 }
 
-/* The name others are told; false when out of memory. */
-static bool show_origin(const struct router *router, struct intent *i, const struct endpoint *from,
-                        const struct entry *entry)
+/* The publisher's name with its link, which nobody else on a route has. */
+static struct str *unique_name(const struct endpoint *from, const char *name)
 {
-    if (from->local)
-        return true;
-    const char *name = publisher_name(from, str_text(i->pub.origin));
-    struct str **shown = &intent_of_link(i)->shown;
-    if (!name_is_taken(router, entry, name)) {
-        *shown = str_ref(i->pub.origin ? i->pub.origin : from->name);
-        return true;
-    }
     char text[ORIGIN_MAX + 32];
     char mark = strchr(name, '?') ? '&' : '?';
     int n = snprintf(text, sizeof(text), "%.*s%clink=%u", (int)ORIGIN_MAX, name, mark, from->id);
-    *shown = str_new(text, (size_t)n);
-    return *shown != NULL;
+    return str_new(text, (size_t)n);
+}
+
+struct str *intent_origin(const struct intent *intent)
+{
+    const struct link_intent *l = intent_of_link(intent);
+    if (l->lease.has_extra)
+        return l->extra[0];
+    return intent->pub.origin ? intent->pub.origin : intent->from->name;
 }
 
 /* Publishers with many routes declare them in a row: their records share one string. */
@@ -158,19 +168,41 @@ static struct str *share_origin(const struct endpoint *from, const char *origin)
     return str_share(last, origin, strlen(origin));
 }
 
+/* The memory of a record, with the name others are told where that is not the publisher's own. */
+static struct intent *intent_alloc(const struct router *router, const struct endpoint *from,
+                                   const struct entry *entry, const char *origin)
+{
+    if (from->local)
+        return mem_zalloc(sizeof(struct intent));
+    const char *name = publisher_name(from, origin);
+    bool taken = name_is_taken(router, entry, name);
+    struct str *unique = taken ? unique_name(from, name) : NULL;
+    struct link_intent *l = mem_zalloc(sizeof(*l) + (taken ? sizeof(l->extra[0]) : 0));
+    if (!l || (taken && !unique)) {
+        str_unref(unique);
+        mem_free(l);
+        return NULL;
+    }
+    if (taken) {
+        l->lease.has_extra = true;
+        l->extra[0] = unique;
+    }
+    return &l->base;
+}
+
 /* A record that hangs nowhere yet. Errors: WEFT_ELIMIT (aliases have run out), WEFT_ENOMEM. */
 static int intent_new(struct router *router, struct endpoint *from, struct entry *entry,
                       const struct route *route, const char *origin, struct intent **ret_intent)
 {
     if (router->last_alias == UINT32_MAX)
         return WEFT_ELIMIT;
-    struct intent *i = mem_zalloc(from->local ? sizeof(struct intent) : sizeof(struct link_intent));
+    struct intent *i = intent_alloc(router, from, entry, origin);
     if (!i)
         return WEFT_ENOMEM;
     i->pub.endpoint = from->id;
     i->pub.route = str_share(entry->route, route->text, route->len);
     i->pub.origin = *origin ? share_origin(from, origin) : NULL;
-    if (!i->pub.route || (*origin && !i->pub.origin) || !show_origin(router, i, from, entry)) {
+    if (!i->pub.route || (*origin && !i->pub.origin)) {
         intent_free(i);
         return WEFT_ENOMEM;
     }
@@ -190,10 +222,9 @@ static void count_intent(struct router *router, const struct endpoint *from, uin
 static void enter_tables(struct router *router, struct intent *i)
 {
     struct link_intent *l = intent_of_link(i);
-    const char *name = publisher_name(i->from, str_text(i->pub.origin));
-    table_put(&router->intents, &l->by_key, key_hash(i->entry, name));
+    table_put(&router->intents, &l->by_key);
     if (i->pub.link_alias)
-        table_put(&router->aliases, &l->by_alias, alias_hash(i->from, i->pub.link_alias));
+        table_put(&router->aliases, &l->by_alias);
 }
 
 static void leave_tables(struct router *router, struct intent *i)
@@ -352,7 +383,7 @@ static void set_link_alias(struct router *router, struct intent *i, uint32_t ali
         table_del(&router->aliases, &l->by_alias);
     i->pub.link_alias = alias;
     if (alias)
-        table_put(&router->aliases, &l->by_alias, alias_hash(i->from, alias));
+        table_put(&router->aliases, &l->by_alias);
     router->generation++;
     router_mark_changed(router, &i->pub);
 }

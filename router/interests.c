@@ -15,21 +15,28 @@ uint32_t pair_hash(const struct endpoint *endpoint, const struct entry *entry)
                              sizeof(endpoint->serial)));
 }
 
+uint32_t interest_key_hash(const struct table_node *node)
+{
+    const struct router_interest *i = &container_of(node, struct link_interest, by_key)->base;
+    return pair_hash(i->from, i->entry);
+}
+
 struct router_interest *interest_find(const struct router *router, const struct endpoint *from,
                                       const struct entry *entry)
 {
-    struct table_node *n = table_first(&router->interests, pair_hash(from, entry));
-    for (; n; n = table_next(n)) {
-        struct router_interest *i = container_of(n, struct router_interest, link.by_key);
+    struct table_node *n = table_chain(&router->interests, pair_hash(from, entry));
+    for (; n; n = n->next) {
+        struct router_interest *i = &container_of(n, struct link_interest, by_key)->base;
         if (i->from == from && i->entry == entry)
             return i;
     }
     return NULL;
 }
 
-uint32_t *interest_matches(struct router_interest *interest)
+uint32_t *interest_matches(const struct router_interest *interest)
 {
-    return interest->from->local ? &interest->ours.matches : &interest->link.by_key.aux;
+    return interest->from->local ? &interest_of_us(interest)->matches
+                                 : &interest_of_link(interest)->lease.matches;
 }
 
 static struct tree *tree_of(struct router *router, enum route_kind kind)
@@ -39,8 +46,34 @@ static struct tree *tree_of(struct router *router, enum route_kind kind)
 
 void interest_free(struct router_interest *interest)
 {
-    str_unref(interest->route);
+    if (interest->from->local && interest_of_us(interest)->has_extra)
+        str_unref(interest_of_us(interest)->extra[0]);
+    if (!interest->from->local && interest_of_link(interest)->lease.has_extra)
+        str_unref(interest_of_link(interest)->extra[0]);
     mem_free(interest);
+}
+
+/* The memory of a record; `spelled` is its route where the entry's will not do, else NULL, and
+ * becomes the record's. */
+static struct router_interest *interest_alloc(bool local, struct str *spelled)
+{
+    size_t extra = spelled ? sizeof(spelled) : 0;
+    if (local) {
+        struct own_interest *own = mem_zalloc(sizeof(*own) + extra);
+        if (!own)
+            return NULL;
+        own->has_extra = spelled != NULL;
+        if (spelled)
+            own->extra[0] = spelled;
+        return &own->base;
+    }
+    struct link_interest *l = mem_zalloc(sizeof(*l) + extra);
+    if (!l)
+        return NULL;
+    l->lease.has_extra = spelled != NULL;
+    if (spelled)
+        l->extra[0] = spelled;
+    return &l->base;
 }
 
 /* A record that hangs nowhere yet. Errors: WEFT_ELIMIT, WEFT_ENOMEM. */
@@ -49,12 +82,15 @@ static int interest_new(struct router *router, struct endpoint *from, struct ent
 {
     if (router_is_full(router, from))
         return WEFT_ELIMIT;
-    struct router_interest *i = mem_zalloc(sizeof(*i));
-    if (!i)
-        return WEFT_ENOMEM;
-    i->route = str_share(entry->route, route->text, route->len);
-    if (!i->route) {
-        mem_free(i);
+    struct str *spelled = NULL;
+    if (!str_equals(entry->route, route->text, route->len)) {
+        spelled = str_new(route->text, route->len);
+        if (!spelled)
+            return WEFT_ENOMEM;
+    }
+    struct router_interest *i = interest_alloc(from->local, spelled);
+    if (!i) {
+        str_unref(spelled);
         return WEFT_ENOMEM;
     }
     i->from = from;
@@ -81,11 +117,8 @@ static void interest_commit(struct router *router, struct router_interest *i)
         chain_push(&i->entry->interests, &i->in_entry);
     }
     list_push(&from->interests, &i->in_endpoint);
-    if (from->local) {
-        list_init(&i->ours.pending);
-    } else {
-        table_put(&router->interests, &i->link.by_key, pair_hash(from, i->entry));
-    }
+    if (!from->local)
+        table_put(&router->interests, &interest_of_link(i)->by_key);
     count_interest(router, from, 1);
     match_interest(router, i, true);
     advertise_interest(router, i, ADVERT_ADD);
@@ -100,11 +133,9 @@ void interest_forget(struct router *router, struct router_interest *interest)
     match_interest(router, interest, false);
     chain_remove(&entry->interests, &interest->in_entry);
     list_remove(&interest->in_endpoint);
-    if (from->local) {
-        list_remove(&interest->ours.pending);
-    } else {
-        table_del(&router->interests, &interest->link.by_key);
-        lease_end(&interest->link.lease, from, false);
+    if (!from->local) {
+        table_del(&router->interests, &interest_of_link(interest)->by_key);
+        lease_end(&interest_of_link(interest)->lease, from, false);
     }
     count_interest(router, from, UINT32_MAX);
     advertise_interest(router, interest, ADVERT_REMOVE);
@@ -137,7 +168,7 @@ int router_open_interest(struct router *router, const char *route, uint64_t sche
         return rc;
     }
     i->schema = schema;
-    i->ours.user = user;
+    interest_of_us(i)->user = user;
     interest_commit(router, i);
     *ret_interest = i;
     return 0;
@@ -151,7 +182,7 @@ void router_close_interest(struct router *router, struct router_interest *intere
 
 uint32_t router_interest_matches(const struct router_interest *interest)
 {
-    return interest->ours.matches;
+    return interest_of_us(interest)->matches;
 }
 
 struct str *router_interest_route(const struct router_interest *interest)
@@ -173,12 +204,12 @@ static void set_schema(struct router *router, struct router_interest *i, uint64_
 static void interest_refresh(struct router *router, struct router_interest *i,
                              const struct decl *decl, uint64_t mono_ns)
 {
-    struct lease *lease = &i->link.lease;
+    struct lease *lease = &interest_of_link(i)->lease;
     lease_renew(lease, i->from, decl, false, mono_ns);
     bool moved = (lease->hops < ROUTER_HOPS_MAX) != (decl->hops < ROUTER_HOPS_MAX);
     if (moved)
         advertise_interest(router, i, ADVERT_REMOVE);
-    lease->hops = (uint8_t)decl->hops;
+    lease->hops = decl->hops & 15u;
     if (moved)
         advertise_interest(router, i, ADVERT_ADD);
     if (i->schema != decl->schema)
@@ -226,8 +257,8 @@ int router_learn_interest(struct router *router, uint32_t endpoint, const struct
         return rc;
     }
     i->schema = decl->schema;
-    i->link.lease.hops = (uint8_t)decl->hops;
-    lease_start(&i->link.lease, from, decl, false, mono_ns);
+    interest_of_link(i)->lease.hops = decl->hops & 15u;
+    lease_start(&interest_of_link(i)->lease, from, decl, false, mono_ns);
     interest_commit(router, i);
     return 0;
 }

@@ -110,7 +110,7 @@ static void conflict(const struct matching *m, const struct intent *i,
     c->interest = s->from->local ? s : NULL;
     c->notice = (struct router_notice){
         .type = ROUTER_SCHEMA_CONFLICT,
-        .interest = s->from->local ? s->ours.user : NULL,
+        .interest = s->from->local ? interest_of_us(s)->user : NULL,
         .endpoint = their_intent ? i->from->id : s->from->id,
         .route = str_ref(i->pub.route),
         .ours = their_intent ? s->schema : i->pub.schema,
@@ -120,15 +120,22 @@ static void conflict(const struct matching *m, const struct intent *i,
     router->n_conflicts++;
 }
 
-/* List a local interest for notice, or not, by what its owner was told last. */
-static void note(struct router *router, struct router_interest *s)
+static void set_pending(struct router *router, struct own_interest *s, bool pending)
 {
-    if (!s->from->local)
+    list_remove(&s->base.in_endpoint);
+    list_push(pending ? &router->pending : &router->local.interests, &s->base.in_endpoint);
+    s->pending = pending;
+}
+
+/* List a local interest for notice, or not, by what its owner was told last. */
+static void note(struct router *router, struct router_interest *interest)
+{
+    if (!interest->from->local)
         return;
-    if ((s->ours.matches > 0) == s->ours.told)
-        list_remove(&s->ours.pending);
-    else if (list_empty(&s->ours.pending))
-        list_push(&router->pending, &s->ours.pending);
+    struct own_interest *s = interest_of_us(interest);
+    bool pending = (s->matches > 0) != s->told;
+    if (pending != s->pending)
+        set_pending(router, s, pending);
 }
 
 static void match_pair(void *ctx, struct intent *i, struct router_interest *s)
@@ -221,15 +228,16 @@ bool router_next_notice(struct router *router, struct router_notice *ret_notice)
 {
     str_unref(router->last_route);
     router->last_route = NULL;
-    struct list *it = list_pop(&router->pending);
-    if (it) {
-        struct router_interest *s = list_entry(it, struct router_interest, ours.pending);
-        s->ours.told = !s->ours.told;
-        router->last_route = str_ref(s->route);
+    if (!list_empty(&router->pending)) {
+        struct own_interest *s =
+            list_entry(router->pending.next, struct own_interest, base.in_endpoint);
+        set_pending(router, s, false);
+        s->told = !s->told;
+        router->last_route = str_ref(interest_route(&s->base));
         *ret_notice = (struct router_notice){
-            .type = s->ours.told ? ROUTER_INTEREST_MATCHED : ROUTER_INTEREST_UNMATCHED,
-            .interest = s->ours.user,
-            .route = s->route,
+            .type = s->told ? ROUTER_INTEREST_MATCHED : ROUTER_INTEREST_UNMATCHED,
+            .interest = s->user,
+            .route = router->last_route,
         };
         return true;
     }
@@ -257,12 +265,12 @@ static void target_pair(void *ctx, struct intent *i, struct router_interest *s)
         return;
     struct router_target target = {.endpoint = s->from->id};
     if (s->from->local) {
-        target.interest = s->ours.user;
+        target.interest = interest_of_us(s)->user;
     } else {
         if (s->from->visit == t->router->visit)
             return;
         s->from->visit = t->router->visit;
-        target.route = s->entry->kind == ROUTE_PATTERN ? i->pub.route : s->route;
+        target.route = s->entry->kind == ROUTE_PATTERN ? i->pub.route : interest_route(s);
     }
     t->fn(t->ctx, &target);
 }

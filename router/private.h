@@ -58,18 +58,24 @@ static inline bool endpoint_is_asked(const struct endpoint *e)
     return e->base || !e->patterns;
 }
 
+/* There are as many of the following as routes, or more: what only links need is not in our
+ * records, what hardly any record needs is added at its end, and the sizes fit malloc's steps of 16
+ * bytes. */
+
+#define LEASE_MS_BITS 42 /* 139 years */
+
 /* What a link declared last, and when. */
 struct lease {
-    uint64_t seen_ns;
-    uint64_t hash;   /* route_digest of the declaration: of its spelling, not the record's */
-    uint32_t ttl_ms; /* 0: does not expire */
-    uint16_t epoch;  /* of the endpoint when it was declared last */
-    uint8_t hops;    /* interests */
-    bool replied;    /* interests of a base peer: our intent on the route is advertised */
+    uint64_t hash; /* route_digest of the declaration: of its spelling, not the record's */
+    uint64_t seen_ms : LEASE_MS_BITS; /* rounded up, so that nothing expires early */
+    uint64_t epoch : 16;              /* of the endpoint when it was declared last */
+    uint64_t hops : 4;                /* interests */
+    uint64_t replied : 1;   /* interests of a base peer: our intent on the route is advertised */
+    uint64_t has_extra : 1; /* there is an `extra` at the record's end */
+    uint32_t ttl_ms;        /* 0: does not expire */
+    uint32_t matches;       /* interests: linked intents */
 };
 
-/* There are as many of these as routes, or more: what only links need is not in ours, and the sizes
- * are made to fit malloc's steps of 16 bytes. */
 struct intent {
     struct router_intent pub;
     struct chain in_entry;
@@ -82,8 +88,8 @@ struct link_intent {
     struct intent base;
     struct table_node by_key;   /* router->intents, by entry and publisher's name */
     struct table_node by_alias; /* router->aliases; only if pub.link_alias is not 0 */
-    struct str *shown;          /* origin as others are told; unique on this route */
     struct lease lease;
+    struct str *extra[]; /* origin as others are told, where the publisher's name was taken */
 };
 
 static inline bool intent_is_ours(const struct intent *i)
@@ -99,24 +105,46 @@ static inline struct link_intent *intent_of_link(const struct intent *i)
 
 struct router_interest {
     struct chain in_entry;
-    struct list in_endpoint;
+    struct list in_endpoint; /* or, ours, in router->pending, while `told` is not what is */
     struct entry *entry;
     struct endpoint *from;
-    struct str *route; /* as declared */
     uint64_t schema;
-    union {
-        struct {
-            struct list pending; /* router->pending, while `told` is not what is */
-            void *user;
-            uint32_t matches; /* linked intents */
-            bool told;        /* the last notice was "matched" */
-        } ours;
-        struct {
-            struct table_node by_key; /* router->interests, by entry and endpoint; aux: matches */
-            struct lease lease;
-        } link;
-    };
 };
+
+struct own_interest {
+    struct router_interest base;
+    void *user;
+    uint32_t matches; /* linked intents */
+    bool told;        /* the last notice was "matched" */
+    bool pending;
+    bool has_extra;      /* as in a lease */
+    struct str *extra[]; /* route as declared, where the entry spells it otherwise */
+};
+
+struct link_interest {
+    struct router_interest base;
+    struct table_node by_key; /* router->interests, by entry and endpoint */
+    struct lease lease;
+    struct str *extra[]; /* as above */
+};
+
+static inline struct own_interest *interest_of_us(const struct router_interest *i)
+{
+    return container_of(i, struct own_interest, base);
+}
+
+static inline struct link_interest *interest_of_link(const struct router_interest *i)
+{
+    return container_of(i, struct link_interest, base);
+}
+
+/* Its route as declared. */
+static inline struct str *interest_route(const struct router_interest *i)
+{
+    if (i->from->local)
+        return interest_of_us(i)->has_extra ? interest_of_us(i)->extra[0] : i->entry->route;
+    return interest_of_link(i)->lease.has_extra ? interest_of_link(i)->extra[0] : i->entry->route;
+}
 
 /* What a base peer, or one without patterns, sends on a route: while it has intents there we tell
  * it of whatever interest covers the route, since it does not understand the pattern itself. */
@@ -167,7 +195,7 @@ struct router {
     struct str *last_advert[2];                   /* route and origin that the owner borrows */
     struct router_intent *changed, *last_changed; /* by priv_next; NULL: none */
     struct list dead;    /* in_endpoint of intents that were not yet released */
-    struct list pending; /* local interests */
+    struct list pending; /* in_endpoint of local interests with a notice to give */
     struct list conflicts;
     uint32_t n_conflicts;
     struct str *last_route; /* of the notice that the owner borrows */
@@ -188,6 +216,8 @@ int decl_check(const struct endpoint *from, const struct decl *decl, bool intent
 /* May `from` declare nothing more? */
 bool router_is_full(const struct router *router, const struct endpoint *from);
 
+bool str_equals(const struct str *s, const char *text, size_t len); /* NULL: false */
+
 /* A reference to `same` if it reads like the text, else a new string; NULL when out of memory. */
 struct str *str_share(struct str *same, const char *text, size_t len);
 
@@ -198,11 +228,16 @@ void intent_free(struct intent *intent);
 struct router_interest *interest_find(const struct router *router, const struct endpoint *from,
                                       const struct entry *entry);
 void interest_forget(struct router *router, struct router_interest *interest);
-uint32_t *interest_matches(struct router_interest *interest);
+uint32_t *interest_matches(const struct router_interest *interest);
 void interest_free(struct router_interest *interest);
 
 /* Hash of (endpoint, entry): the key of interests and asks. */
 uint32_t pair_hash(const struct endpoint *endpoint, const struct entry *entry);
+
+/* For the tables. */
+uint32_t intent_key_hash(const struct table_node *node);
+uint32_t intent_alias_hash(const struct table_node *node);
+uint32_t interest_key_hash(const struct table_node *node);
 
 /* ---- match.c ---- */
 
@@ -232,6 +267,9 @@ bool interest_is_sent(const struct router *router, const struct endpoint *to,
 /* May the endpoint hear of the intent: by its classes, its hops and, for a base peer, its kind? */
 bool intent_is_relayed(const struct endpoint *to, const struct intent *intent);
 
+/* The publisher's name as others are told it; not of ours. */
+struct str *intent_origin(const struct intent *intent);
+
 /* Tell everyone whom it concerns. ADD: the record has just been put into its entry. UPDATE: they
  * know it, and something in it is new. REMOVE: it has just been taken out of its entry. Interests
  * are counted in their entry here. */
@@ -254,6 +292,8 @@ void interest_advert(const struct endpoint *to, const struct entry *entry, struc
                      struct router_advert *ret_advert);
 
 /* ---- asks.c: what is told in reply ---- */
+
+uint32_t ask_key_hash(const struct table_node *node); /* for the table */
 
 struct ask *ask_find(const struct router *router, const struct endpoint *to,
                      const struct entry *entry);

@@ -31,11 +31,23 @@ static void endpoint_describe(struct endpoint *e, const struct endpoint_options 
     e->path_len = strlen(e->path);
 }
 
+static uint32_t endpoint_hash(const struct table_node *node)
+{
+    return table_fold(container_of(node, struct endpoint, by_id)->id);
+}
+
 static int tables_init(struct router *r)
 {
-    struct table *tables[] = {&r->by_id, &r->intents, &r->aliases, &r->interests, &r->asks};
+    struct {
+        struct table *table;
+        table_hash_fn *hash;
+    } tables[] = {
+        {&r->by_id, endpoint_hash},       {&r->intents, intent_key_hash},
+        {&r->aliases, intent_alias_hash}, {&r->interests, interest_key_hash},
+        {&r->asks, ask_key_hash},
+    };
     for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
-        int rc = table_init(tables[i]);
+        int rc = table_init(tables[i].table, tables[i].hash);
         if (rc < 0)
             return rc;
     }
@@ -87,6 +99,7 @@ void router_free(struct router *router)
 {
     if (!router)
         return;
+    list_splice(&router->local.interests, &router->pending);
     free_records(&router->local);
     list_each_safe (it, &router->endpoints) {
         struct endpoint *e = list_entry(it, struct endpoint, all);
@@ -111,8 +124,8 @@ void router_free(struct router *router)
 
 struct endpoint *router_endpoint(const struct router *router, uint32_t id)
 {
-    uint32_t hash = table_fold(id);
-    for (struct table_node *n = table_first(&router->by_id, hash); n; n = table_next(n)) {
+    struct table_node *n = table_chain(&router->by_id, table_fold(id));
+    for (; n; n = n->next) {
         struct endpoint *e = container_of(n, struct endpoint, by_id);
         if (e->id == id)
             return e;
@@ -146,7 +159,7 @@ int router_attach(struct router *router, uint32_t endpoint, const struct endpoin
         router->last_serial = 1;
     e->serial = router->last_serial;
     list_push(&router->endpoints, &e->all);
-    table_put(&router->by_id, &e->by_id, table_fold(endpoint));
+    table_put(&router->by_id, &e->by_id);
     router->n_base += e->base;
     router->n_asked += endpoint_is_asked(e);
     advertise_all(router, e, quiet);
@@ -180,9 +193,14 @@ uint32_t router_next_broken(struct router *router)
 
 /* ---- What all declarations share ---- */
 
+bool str_equals(const struct str *s, const char *text, size_t len)
+{
+    return s && s->len == len && memcmp(s->text, text, len) == 0;
+}
+
 struct str *str_share(struct str *same, const char *text, size_t len)
 {
-    if (same && same->len == len && memcmp(same->text, text, len) == 0)
+    if (str_equals(same, text, len))
         return str_ref(same);
     return str_new(text, len);
 }

@@ -8,12 +8,12 @@
 
 #define FIRST_SLOTS 16u
 
-int table_init(struct table *table)
+int table_init(struct table *table, table_hash_fn *hash)
 {
     struct table_node **slots = mem_zalloc(FIRST_SLOTS * sizeof(struct table_node *));
     if (!slots)
         return WEFT_ENOMEM;
-    *table = (struct table){.slots = slots, .mask = FIRST_SLOTS - 1};
+    *table = (struct table){.slots = slots, .hash = hash, .mask = FIRST_SLOTS - 1};
     return 0;
 }
 
@@ -21,6 +21,12 @@ void table_fini(struct table *table)
 {
     mem_free(table->slots);
     *table = (struct table){.slots = NULL};
+}
+
+static void push(struct table_node **slot, struct table_node *node)
+{
+    node->next = *slot;
+    *slot = node;
 }
 
 static void resize(struct table *table, uint32_t mask)
@@ -31,8 +37,7 @@ static void resize(struct table *table, uint32_t mask)
     for (uint32_t i = 0; i <= table->mask; i++) {
         for (struct table_node *node = table->slots[i], *next; node; node = next) {
             next = node->next;
-            node->next = slots[node->hash & mask];
-            slots[node->hash & mask] = node;
+            push(&slots[table->hash(node) & mask], node);
         }
     }
     mem_free(table->slots);
@@ -40,40 +45,21 @@ static void resize(struct table *table, uint32_t mask)
     table->mask = mask;
 }
 
-void table_put(struct table *table, struct table_node *node, uint32_t hash)
+void table_put(struct table *table, struct table_node *node)
 {
     if (table->count > table->mask && table->mask < UINT32_MAX / 2)
         resize(table, table->mask * 2 + 1);
-    node->hash = hash;
-    node->next = table->slots[hash & table->mask];
-    table->slots[hash & table->mask] = node;
+    push(&table->slots[table->hash(node) & table->mask], node);
     table->count++;
 }
 
 void table_del(struct table *table, struct table_node *node)
 {
-    struct table_node **at = &table->slots[node->hash & table->mask];
+    struct table_node **at = &table->slots[table->hash(node) & table->mask];
     while (*at != node)
         at = &(*at)->next;
     *at = node->next;
     table->count--;
     if (table->mask >= FIRST_SLOTS && table->count < table->mask / 8)
         resize(table, table->mask / 2);
-}
-
-static struct table_node *same_hash(struct table_node *node, uint32_t hash)
-{
-    while (node && node->hash != hash)
-        node = node->next;
-    return node;
-}
-
-struct table_node *table_first(const struct table *table, uint32_t hash)
-{
-    return same_hash(table->slots[hash & table->mask], hash);
-}
-
-struct table_node *table_next(const struct table_node *node)
-{
-    return same_hash(node->next, node->hash);
 }

@@ -64,11 +64,17 @@ static uint32_t step_hash(const struct entry *parent, const struct step *step)
         hash64(HASH64_SEED ^ id * UINT64_C(0x9e3779b97f4a7c15), step->text, step->len));
 }
 
+static uint32_t node_hash(const struct table_node *node)
+{
+    const struct entry *e = container_of(node, struct entry, node);
+    return step_hash(e->parent, &(struct step){e->text, e->len});
+}
+
 static struct entry *child_at(const struct tree *tree, const struct entry *parent,
                               const struct step *step)
 {
-    struct table_node *n = table_first(&tree->nodes, step_hash(parent, step));
-    for (; n; n = table_next(n)) {
+    struct table_node *n = table_chain(&tree->nodes, step_hash(parent, step));
+    for (; n; n = n->next) {
         struct entry *e = container_of(n, struct entry, node);
         if (e->parent == parent && e->len == step->len &&
             memcmp(e->text, step->text, step->len) == 0)
@@ -121,7 +127,7 @@ static struct entry *add_child(struct tree *tree, struct entry *parent, const st
         return NULL;
     e->parent = parent;
     link_child(e, false);
-    table_put(&tree->nodes, &e->node, step_hash(parent, step));
+    table_put(&tree->nodes, &e->node);
     return e;
 }
 
@@ -137,7 +143,7 @@ int tree_init(struct tree *tree)
     struct entry *root = node_new(&(struct step){"", 0});
     if (!root)
         return WEFT_ENOMEM;
-    int rc = table_init(&tree->nodes);
+    int rc = table_init(&tree->nodes, node_hash);
     if (rc < 0) {
         mem_free(root);
         return rc;
@@ -243,9 +249,9 @@ void tree_prune(struct tree *tree, struct entry *entry)
 void tree_count_near(struct entry *entry, bool added)
 {
     for (struct entry *e = entry; e; e = e->parent) {
-        bool was = entry_near(e) > 0;
-        e->node.aux += added ? 1 : UINT32_MAX;
-        if (e->parent && was != (entry_near(e) > 0)) {
+        bool was = e->near > 0;
+        e->near += added ? 1 : UINT32_MAX;
+        if (e->parent && was != (e->near > 0)) {
             unlink_child(e);
             link_child(e, !was);
         }
@@ -272,7 +278,7 @@ struct route entry_route(const struct entry *entry)
 /* The node if a walk goes there, or NULL: then it goes to none of its later siblings either. */
 static struct entry *visited(struct entry *e, bool near)
 {
-    return e && (entry_near(e) || !near) ? e : NULL;
+    return e && (e->near || !near) ? e : NULL;
 }
 
 /* The next node below `top` in depth-first order, or NULL. */

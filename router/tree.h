@@ -23,7 +23,7 @@
 
 /* A node of the tree; while `route` is set also the entry of that route. */
 struct entry {
-    struct table_node node;    /* aux: records of near endpoints (ours, leaves'), here and below */
+    struct table_node node;    /* tree->nodes, by parent and segment */
     struct entry *parent;      /* NULL: the root */
     struct entry *child;       /* first; NULL: none */
     struct entry *next, *prev; /* siblings, those with near records first; the first one's prev is
@@ -32,16 +32,12 @@ struct entry {
     struct chain *intents;     /* struct intent: ours, then those of near endpoints, then others */
     struct chain *interests;   /* struct router_interest: near ones, then others */
     uint64_t schema; /* common to all interests here since the first; 0: unknown or mixed */
+    uint32_t near;   /* records of near endpoints (ours, leaves'), here and below */
     uint32_t local, leaf, remote; /* interests to be relayed: ours, leaves', all links' */
     uint16_t len;                 /* of the segment */
     uint8_t kind;                 /* enum route_kind, while route is set */
     char text[];                  /* the segment, not NUL-terminated */
 };
-
-static inline uint32_t entry_near(const struct entry *e)
-{
-    return e->node.aux;
-}
 
 struct tree {
     struct table nodes;

@@ -131,7 +131,7 @@ static void check_near(const struct tree *tree, const struct route *any, struct 
     for (size_t i = 0; i < COUNT; i++)
         CHECK(!near[i] || is_found(&found, entries[i]));
     for (size_t i = 0; i < found.count; i++)
-        CHECK(entry_near(found.entries[i]) > 0);
+        CHECK(found.entries[i]->near > 0);
 }
 
 TEST(router_tree, near_walks_meet_what_has_near_records_and_little_else)
@@ -156,6 +156,6 @@ TEST(router_tree, near_walks_meet_what_has_near_records_and_little_else)
     for (size_t i = 0; i < COUNT; i++)
         for (; near[i]; near[i]--)
             tree_count_near(entries[i], false);
-    CHECK_EQ(entry_near(tree.root), 0);
+    CHECK_EQ(tree.root->near, 0);
     tree_fini(&tree);
 }
