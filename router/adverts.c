@@ -61,6 +61,26 @@ static bool is_counted(const struct router_interest *i)
     return i->from->local || interest_of_link(i)->lease.hops < ROUTER_HOPS_MAX;
 }
 
+/* The first that counts, not regarding one of them. */
+static const struct router_interest *first_counted(const struct entry *entry,
+                                                   const struct router_interest *but)
+{
+    chain_each(it, entry->interests)
+    {
+        const struct router_interest *i = container_of(it, struct router_interest, in_entry);
+        if (i != but && is_counted(i))
+            return i;
+    }
+    return NULL;
+}
+
+/* Common to all interests that count; 0: unknown or mixed. */
+static uint64_t entry_schema(const struct entry *entry)
+{
+    const struct router_interest *i = entry->mixed ? NULL : first_counted(entry, NULL);
+    return i ? i->schema : 0;
+}
+
 uint32_t interests_visible(const struct router *router, const struct endpoint *to,
                            const struct entry *entry)
 {
@@ -109,7 +129,7 @@ void interest_advert(const struct endpoint *to, const struct entry *entry, struc
         .endpoint = to->id,
         .registered = true,
         .hops = interest_hops(to, entry),
-        .schema = endpoint_is_asked(to) ? 0 : entry->schema,
+        .schema = endpoint_is_asked(to) ? 0 : entry_schema(entry),
         .route = route,
     };
 }
@@ -161,12 +181,16 @@ static void tell_transitions(struct router *router, const struct endpoint *from,
 
 /* Interests of different schemas make one advert that names none; it stays so until the last goes.
  * True: those who know the advert must hear of it. */
-static bool merge_schema(struct entry *entry, uint64_t schema, bool alone)
+static bool merge_schema(const struct router_interest *interest, bool alone)
 {
-    uint64_t merged = alone || entry->schema == schema ? schema : 0;
-    bool changed = merged != entry->schema;
-    entry->schema = merged;
-    return changed && !alone;
+    struct entry *entry = interest->entry;
+    const struct router_interest *other = alone ? NULL : first_counted(entry, interest);
+    if (!other)
+        entry->mixed = false;
+    if (!other || entry->mixed || other->schema == interest->schema)
+        return false;
+    entry->mixed = true;
+    return other->schema != 0;
 }
 
 static void tell_schema(struct router *router, const struct entry *entry)
@@ -199,7 +223,7 @@ void advertise_interest(struct router *router, struct router_interest *interest,
     if (change == ADVERT_ADD)
         count_in_entry(entry, from, 1);
     bool alone = entry->local + entry->remote == 1;
-    bool widened = merge_schema(entry, interest->schema, alone);
+    bool widened = merge_schema(interest, alone);
     if (widened || (alone && change == ADVERT_UPDATE))
         tell_schema(router, entry);
     if (change == ADVERT_ADD)

@@ -85,10 +85,11 @@ static struct entry *child_at(const struct tree *tree, const struct entry *paren
 
 static struct entry *node_new(const struct step *step)
 {
-    struct entry *e = mem_zalloc(sizeof(*e) + step->len);
+    size_t size = offsetof(struct entry, text) + step->len; /* the text begins in the padding */
+    struct entry *e = mem_zalloc(max_u64(size, sizeof(*e)));
     if (!e)
         return NULL;
-    e->len = step->len;
+    e->len = step->len & STEP_LEN_MASK;
     memcpy(e->text, step->text, step->len);
     return e;
 }
@@ -226,7 +227,7 @@ int tree_make(struct tree *tree, const struct route *route, struct entry **ret_e
     }
     if (!e->route) {
         e->route = normal_text(route);
-        e->kind = (uint8_t)route->kind;
+        e->kind = route->kind & 3u;
     }
     if (!e->route)
         goto prune;

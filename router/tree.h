@@ -12,6 +12,7 @@
 #ifndef ROUTER_TREE_H
 #define ROUTER_TREE_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,6 +21,10 @@
 #include "proto/route.h"
 #include "router/chain.h"
 #include "router/table.h"
+
+#define STEP_LEN_BITS 13
+#define STEP_LEN_MASK ((1u << STEP_LEN_BITS) - 1)
+static_assert(ROUTE_MAX <= STEP_LEN_MASK, "a segment's length fits its field");
 
 /* A node of the tree; while `route` is set also the entry of that route. */
 struct entry {
@@ -31,11 +36,12 @@ struct entry {
     struct str *route;         /* with '.' as its separator; NULL: nothing is declared here */
     struct chain *intents;     /* struct intent: ours, then those of near endpoints, then others */
     struct chain *interests;   /* struct router_interest: near ones, then others */
-    uint64_t schema; /* common to all interests here since the first; 0: unknown or mixed */
-    uint32_t near;   /* records of near endpoints (ours, leaves'), here and below */
+    uint32_t near;             /* records of near endpoints (ours, leaves'), here and below */
     uint32_t local, leaf, remote; /* interests to be relayed: ours, leaves', all links' */
-    uint16_t len;                 /* of the segment */
-    uint8_t kind;                 /* enum route_kind, while route is set */
+    uint16_t len : STEP_LEN_BITS; /* of the segment */
+    uint16_t kind : 2;            /* enum route_kind, while route is set */
+    uint16_t mixed : 1;           /* interests to be relayed differ in their schemas, or did since
+                                     the first of them came */
     char text[];                  /* the segment, not NUL-terminated */
 };
 
