@@ -234,18 +234,35 @@ void advertise_interest(struct router *router, struct router_interest *interest,
 
 typedef bool advert_fn(void *ctx, const struct router_advert *advert);
 
+static bool tell_intent(const struct endpoint *to, const struct intent *intent, advert_fn *fn,
+                        void *ctx)
+{
+    struct router_advert advert;
+    if (!intent_is_relayed(to, intent))
+        return true;
+    intent_advert(to, intent, intent->pub.route, &advert);
+    return fn(ctx, &advert);
+}
+
+static bool each_own_intent_advert(const struct router *router, const struct endpoint *to,
+                                   advert_fn *fn, void *ctx)
+{
+    const struct tree *routes = &router->routes;
+    for (struct entry *e = tree_walk(routes, NULL, true); e; e = tree_walk(routes, e, true)) {
+        const struct intent *i = intent_ours(e);
+        if (i && !tell_intent(to, i, fn, ctx))
+            return false;
+    }
+    return true;
+}
+
 static bool each_intent_advert(const struct endpoint *to, const struct endpoint *from,
                                advert_fn *fn, void *ctx)
 {
     if (!endpoint_hears(to, from))
         return true;
     list_each (it, &from->intents) {
-        const struct intent *i = list_entry(it, struct intent, in_endpoint);
-        struct router_advert advert;
-        if (!intent_is_relayed(to, i))
-            continue;
-        intent_advert(to, i, i->pub.route, &advert);
-        if (!fn(ctx, &advert))
+        if (!tell_intent(to, intent_listed(it), fn, ctx))
             return false;
     }
     return true;
@@ -254,7 +271,7 @@ static bool each_intent_advert(const struct endpoint *to, const struct endpoint 
 static bool each_interest_advert(const struct router *router, const struct endpoint *to,
                                  const struct tree *tree, advert_fn *fn, void *ctx)
 {
-    for (struct entry *e = tree_walk(tree, NULL); e; e = tree_walk(tree, e)) {
+    for (struct entry *e = tree_walk(tree, NULL, false); e; e = tree_walk(tree, e, false)) {
         struct router_advert advert;
         if (!e->route || !interest_is_sent(router, to, e))
             continue;
@@ -292,7 +309,7 @@ static bool each_reply_advert(const struct router *router, const struct endpoint
 void each_advert(const struct router *router, const struct endpoint *to, advert_fn *fn, void *ctx)
 {
     if (!to->base) {
-        if (!each_intent_advert(to, &router->local, fn, ctx))
+        if (!each_own_intent_advert(router, to, fn, ctx))
             return;
         list_each (it, &router->endpoints) {
             if (!each_intent_advert(to, list_entry(it, struct endpoint, all), fn, ctx))

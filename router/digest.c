@@ -109,7 +109,7 @@ void router_resync_end(struct router *router, uint32_t endpoint)
             interest_forget(router, i);
     }
     list_each_safe (jt, &e->intents) {
-        struct intent *i = list_entry(jt, struct intent, in_endpoint);
+        struct intent *i = intent_listed(jt);
         if (!is_fresh(&intent_of_link(i)->lease, e))
             intent_forget(router, i);
     }
@@ -146,7 +146,7 @@ uint64_t router_expire(struct router *router, uint32_t endpoint, uint64_t mono_n
             next = min_u64(next, due);
     }
     list_each_safe (jt, &e->intents) {
-        struct intent *i = list_entry(jt, struct intent, in_endpoint);
+        struct intent *i = intent_listed(jt);
         uint64_t due = lease_due(&intent_of_link(i)->lease, e);
         if (due <= mono_ns)
             intent_forget(router, i);

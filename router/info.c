@@ -34,13 +34,24 @@ static void tell_endpoint(const struct router *router, const struct endpoint *e,
                           void *ctx)
 {
     list_each (it, &e->intents)
-        tell_intent(router, list_entry(it, struct intent, in_endpoint), fn, ctx);
+        tell_intent(router, intent_listed(it), fn, ctx);
     list_each (jt, &e->interests)
         tell_interest(list_entry(jt, struct router_interest, in_endpoint), fn, ctx);
 }
 
+static void tell_own_intents(const struct router *router, info_fn *fn, void *ctx)
+{
+    const struct tree *routes = &router->routes;
+    for (struct entry *e = tree_walk(routes, NULL, true); e; e = tree_walk(routes, e, true)) {
+        struct intent *i = intent_ours(e);
+        if (i)
+            tell_intent(router, i, fn, ctx);
+    }
+}
+
 void router_each(const struct router *router, info_fn *fn, void *ctx)
 {
+    tell_own_intents(router, fn, ctx);
     tell_endpoint(router, &router->local, fn, ctx);
     list_each (it, &router->pending)
         tell_interest(list_entry(it, struct router_interest, in_endpoint), fn, ctx);

@@ -35,7 +35,7 @@ uint32_t intent_key_hash(const struct table_node *node)
 }
 
 /* Ours comes first, and there is one a route. */
-static struct intent *find_ours(const struct entry *entry)
+struct intent *intent_ours(const struct entry *entry)
 {
     struct intent *i =
         entry->intents ? container_of(entry->intents, struct intent, in_entry) : NULL;
@@ -47,7 +47,7 @@ static struct intent *find_exact(const struct router *router, const struct endpo
                                  const struct entry *entry, const char *origin)
 {
     if (from->local)
-        return find_ours(entry);
+        return intent_ours(entry);
     uint32_t hash = key_hash(entry, publisher_name(from, origin));
     for (struct table_node *n = table_chain(&router->intents, hash); n; n = n->next) {
         struct intent *i = &container_of(n, struct link_intent, by_key)->base;
@@ -60,7 +60,7 @@ static struct intent *find_exact(const struct router *router, const struct endpo
 /* Is there a publisher of this name on the route, wherever? We are the one without a name. */
 static bool name_is_taken(const struct router *router, const struct entry *entry, const char *name)
 {
-    if (*name == '\0' && find_ours(entry))
+    if (*name == '\0' && intent_ours(entry))
         return true;
     uint32_t hash = key_hash(entry, name);
     for (struct table_node *n = table_chain(&router->intents, hash); n; n = n->next) {
@@ -133,6 +133,11 @@ struct router_intent *router_find_intent_by_route(const struct router *router, u
 
 /* ---- Making and forgetting ---- */
 
+struct intent *intent_listed(const struct list *in_endpoint)
+{
+    return &list_entry(in_endpoint, struct link_intent, in_endpoint)->base;
+}
+
 void intent_free(struct intent *intent)
 {
     str_unref(intent->pub.route);
@@ -164,7 +169,7 @@ static struct str *share_origin(const struct endpoint *from, const char *origin)
 {
     struct str *last = NULL;
     if (!list_empty(&from->intents))
-        last = list_entry(from->intents.prev, struct intent, in_endpoint)->pub.origin;
+        last = intent_listed(from->intents.prev)->pub.origin;
     return str_share(last, origin, strlen(origin));
 }
 
@@ -242,7 +247,7 @@ static void enter_entry(struct intent *i)
         chain_push(head, &i->in_entry);
         return;
     }
-    struct intent *ours = find_ours(i->entry);
+    struct intent *ours = intent_ours(i->entry);
     chain_insert(head, ours ? &ours->in_entry : NULL, &i->in_entry);
     tree_count_near(i->entry, true);
 }
@@ -251,10 +256,11 @@ static void intent_commit(struct router *router, struct intent *i, struct ask *a
 {
     struct endpoint *from = i->from;
     i->pub.alias = ++router->last_alias;
-    if (!from->local)
+    if (!from->local) {
         enter_tables(router, i);
+        list_push(&from->intents, &intent_of_link(i)->in_endpoint);
+    }
     enter_entry(i);
-    list_push(&from->intents, &i->in_endpoint);
     count_intent(router, from, 1);
     router_mark_changed(router, &i->pub);
     match_intent(router, i, true);
@@ -271,9 +277,9 @@ void intent_forget(struct router *router, struct intent *intent)
     struct entry *entry = intent->entry;
     match_intent(router, intent, false);
     chain_remove(&entry->intents, &intent->in_entry);
-    list_remove(&intent->in_endpoint);
     count_intent(router, from, UINT32_MAX);
     if (!from->local) {
+        list_remove(&intent_of_link(intent)->in_endpoint);
         leave_tables(router, intent);
         lease_end(&intent_of_link(intent)->lease, from, true);
     }
@@ -287,7 +293,7 @@ void intent_forget(struct router *router, struct intent *intent)
     intent->entry = NULL;
     intent->from = NULL;
     intent->pub.dead = true;
-    list_push(&router->dead, &intent->in_endpoint);
+    chain_push(&router->dead, &intent->in_entry);
     router_mark_changed(router, &intent->pub);
 }
 
@@ -295,7 +301,7 @@ void router_release_intent(struct router *router, struct router_intent *intent)
 {
     struct intent *i = container_of(intent, struct intent, pub);
     assert(intent->dead && !intent->priv_next);
-    list_remove(&i->in_endpoint);
+    chain_remove(&router->dead, &i->in_entry);
     intent_free(i);
 }
 
@@ -354,7 +360,7 @@ int router_open_intent(struct router *router, const char *route, uint64_t schema
     rc = tree_make(&router->routes, &parsed, &entry);
     if (rc < 0)
         return rc;
-    struct intent *i = find_ours(entry);
+    struct intent *i = intent_ours(entry);
     rc =
         i ? intent_share(router, i, schema) : intent_open(router, entry, &parsed, schema, user, &i);
     if (rc < 0)

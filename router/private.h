@@ -43,7 +43,7 @@ struct endpoint {
     const char *path; /* owned, but for one that only describes options */
     size_t path_len;
     struct str *name;               /* NULL: it has none */
-    struct list intents, interests; /* in_endpoint of the records */
+    struct list intents, interests; /* in_endpoint of the records; not of our intents */
     struct list asks;               /* if base or without patterns */
     struct list in_broken;          /* router->broken */
     uint32_t queued;                /* its adverts in the queue */
@@ -76,16 +76,17 @@ struct lease {
     uint32_t matches;       /* interests: linked intents */
 };
 
+/* Ours are found through their entries alone. */
 struct intent {
     struct router_intent pub;
-    struct chain in_entry;
-    struct list in_endpoint; /* or in router->dead */
-    struct entry *entry;     /* NULL once dead */
-    struct endpoint *from;   /* NULL once dead */
+    struct chain in_entry; /* or in router->dead */
+    struct entry *entry;   /* NULL once dead */
+    struct endpoint *from; /* NULL once dead */
 };
 
 struct link_intent {
     struct intent base;
+    struct list in_endpoint;
     struct table_node by_key;   /* router->intents, by entry and publisher's name */
     struct table_node by_alias; /* router->aliases; only if pub.link_alias is not 0 */
     struct lease lease;
@@ -194,7 +195,7 @@ struct router {
     struct queue queue;
     struct str *last_advert[2];                   /* route and origin that the owner borrows */
     struct router_intent *changed, *last_changed; /* by priv_next; NULL: none */
-    struct list dead;    /* in_endpoint of intents that were not yet released */
+    struct chain *dead;  /* in_entry of intents that were not yet released */
     struct list pending; /* in_endpoint of local interests with a notice to give */
     struct list conflicts;
     uint32_t n_conflicts;
@@ -222,6 +223,11 @@ bool str_equals(const struct str *s, const char *text, size_t len); /* NULL: fal
 struct str *str_share(struct str *same, const char *text, size_t len);
 
 /* ---- intents.c, interests.c ---- */
+
+struct intent *intent_listed(const struct list *in_endpoint); /* whose node it is; a link's */
+
+/* Our intent on the route of an entry; or NULL. */
+struct intent *intent_ours(const struct entry *entry);
 
 void intent_forget(struct router *router, struct intent *intent);
 void intent_free(struct intent *intent);

@@ -64,7 +64,6 @@ int router_new(const struct router_config *config, struct router **ret_router)
     endpoint_init(&r->local, ROUTER_LOCAL);
     r->local.local = r->local.near = r->local.patterns = true;
     list_init(&r->endpoints);
-    list_init(&r->dead);
     list_init(&r->pending);
     list_init(&r->conflicts);
     list_init(&r->broken);
@@ -90,15 +89,35 @@ static void endpoint_free(struct router *r, struct endpoint *e)
 static void free_records(struct endpoint *e)
 {
     list_each_safe (it, &e->intents)
-        intent_free(list_entry(it, struct intent, in_endpoint));
+        intent_free(intent_listed(it));
     list_each_safe (it, &e->interests)
         interest_free(list_entry(it, struct router_interest, in_endpoint));
+}
+
+static void free_own_intents(struct router *router)
+{
+    const struct tree *routes = &router->routes;
+    struct entry *e = routes->root ? tree_walk(routes, NULL, true) : NULL;
+    for (; e; e = tree_walk(routes, e, true)) {
+        struct intent *i = intent_ours(e);
+        if (i)
+            intent_free(i);
+    }
+}
+
+static void free_dead(struct router *router)
+{
+    for (struct chain *it = router->dead, *next; it; it = next) {
+        next = it->next;
+        intent_free(container_of(it, struct intent, in_entry));
+    }
 }
 
 void router_free(struct router *router)
 {
     if (!router)
         return;
+    free_own_intents(router); /* while the others in their entries are there */
     list_splice(&router->local.interests, &router->pending);
     free_records(&router->local);
     list_each_safe (it, &router->endpoints) {
@@ -106,8 +125,7 @@ void router_free(struct router *router)
         free_records(e);
         endpoint_free(router, e);
     }
-    list_each_safe (it, &router->dead)
-        intent_free(list_entry(it, struct intent, in_endpoint));
+    free_dead(router);
     notices_drop_all(router);
     queue_clear(router);
     tree_fini(&router->routes);
@@ -180,7 +198,7 @@ void router_detach(struct router *router, uint32_t endpoint)
     list_each_safe (it, &e->interests)
         interest_forget(router, list_entry(it, struct router_interest, in_endpoint));
     list_each_safe (it, &e->intents)
-        intent_forget(router, list_entry(it, struct intent, in_endpoint));
+        intent_forget(router, intent_listed(it));
     notices_drop(router, NULL, endpoint);
     endpoint_free(router, e);
 }

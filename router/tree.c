@@ -292,9 +292,9 @@ static struct entry *walk_below(const struct entry *top, const struct entry *las
     return last == top ? NULL : last->next;
 }
 
-struct entry *tree_walk(const struct tree *tree, const struct entry *last)
+struct entry *tree_walk(const struct tree *tree, const struct entry *last, bool near)
 {
-    return last ? walk_below(tree->root, last, false) : tree->root;
+    return last ? walk_below(tree->root, last, near) : tree->root;
 }
 
 struct walk {

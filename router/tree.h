@@ -67,9 +67,9 @@ void tree_prune(struct tree *tree, struct entry *entry);
 /* A record of a near endpoint came to hang in the entry, or went. */
 void tree_count_near(struct entry *entry, bool added);
 
-/* All nodes in depth-first order, parents first, nodes without a route included: start at NULL.
- * NULL: no more. */
-struct entry *tree_walk(const struct tree *tree, const struct entry *last);
+/* All nodes in depth-first order, parents first, nodes without a route included; with `near` only
+ * those at or above records of near endpoints. Start at NULL. NULL: no more. */
+struct entry *tree_walk(const struct tree *tree, const struct entry *last, bool near);
 
 typedef void entry_fn(void *ctx, struct entry *entry);
 

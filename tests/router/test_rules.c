@@ -360,13 +360,13 @@ TEST(router_rules, full_state_is_told_on_attach_and_on_request)
     CHECK_EQ(router_attach(r, 1, &peer, true), 0);
     CHECK_STR(fixture_adverts(r), "");
     CHECK_EQ(router_attach(r, 2, &peer, false), 0);
-    CHECK_STR(fixture_adverts(r), "2+I T@a, 2+I T@b, 2+N T@*");
+    CHECK_STR(fixture_adverts(r), "2+I T@b, 2+I T@a, 2+N T@*");
     router_digest_sent(r, 1, &quiet);
     router_digest_sent(r, 2, &loud);
     CHECK(quiet.intents == 2 && quiet.interests == 1);
     CHECK_MEM(&quiet, &loud, sizeof(loud));
     router_readvertise(r, 1);
-    CHECK_STR(fixture_adverts(r), "1+I T@a, 1+I T@b, 1+N T@*");
+    CHECK_STR(fixture_adverts(r), "1+I T@b, 1+I T@a, 1+N T@*");
     router_digest_sent(r, 1, &quiet);
     CHECK_MEM(&quiet, &loud, sizeof(loud));
     router_free(r);

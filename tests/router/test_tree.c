@@ -119,7 +119,7 @@ TEST(router_tree, nodes_go_with_the_last_entry_below_them)
     chain_remove(&lower->intents, &record);
     tree_prune(&tree, lower);
     CHECK_EQ(tree.nodes.count, 0);
-    CHECK(tree_walk(&tree, NULL) == tree.root && !tree_walk(&tree, tree.root));
+    CHECK(tree_walk(&tree, NULL, false) == tree.root && !tree_walk(&tree, tree.root, false));
     tree_fini(&tree);
 }
 
