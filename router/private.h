@@ -76,7 +76,7 @@ struct lease {
     uint32_t matches;       /* interests: linked intents */
 };
 
-/* Ours are found through their entries alone. */
+/* Ours are in no list of their endpoint: a walk over the near nodes meets them. */
 struct intent {
     struct router_intent pub;
     struct chain in_entry; /* or in router->dead */
