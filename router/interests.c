@@ -187,7 +187,7 @@ uint32_t router_interest_matches(const struct router_interest *interest)
 
 struct str *router_interest_route(const struct router_interest *interest)
 {
-    return interest->route;
+    return interest_route(interest);
 }
 
 /* ---- Links ---- */
