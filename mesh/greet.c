@@ -152,6 +152,8 @@ static bool settle_duplicates(struct mesh *m, struct mesh_link *l, struct moment
         struct mesh_link *o = list_entry(it, struct mesh_link, node);
         if (o == l || !link_identified(o) || !link_same_node(o, l))
             continue;
+        if (handover_under_way(m, o, l))
+            continue;
         struct link_claim old = claim_of(o);
         enum verdict verdict =
             handshake_arbitrate(m->me.node_id, l->hs.node_id, &old, &fresh, now.mono_ns);
@@ -165,7 +167,9 @@ static bool settle_duplicates(struct mesh *m, struct mesh_link *l, struct moment
             link_end(m, l, WEFT_EDUPLICATE, "another link to this node stands", true, 0, now);
             return false;
         }
-        int error = o->state == LINK_UP ? WEFT_EDISPLACED : WEFT_EDUPLICATE;
+        if (handover_begin(m, o, l))
+            continue;
+        int error = o->state >= LINK_UP ? WEFT_EDISPLACED : WEFT_EDUPLICATE;
         link_end(m, o, error, "displaced by a newer link to the same node", true, GOODBYE_DISPLACED,
                  now);
     }
@@ -213,7 +217,7 @@ static void warn_same_path(struct mesh *m, struct mesh_link *l)
 /* False: the link was refused and is gone. */
 static bool has_room(struct mesh *m, struct mesh_link *l, struct moment now)
 {
-    if (m->up < m->max_peers)
+    if (m->up - handover_yielding(m, l) < m->max_peers)
         return true;
     link_end(m, l, WEFT_ELIMIT, "no more links taken: raise limits.peers of this node", true, 0,
              now);
@@ -280,7 +284,8 @@ static void link_up(struct mesh *m, struct mesh_link *l, struct moment now)
         m->announce_at = min_u64(m->announce_at, now.mono_ns + ANNOUNCE_NS);
         mesh_arm(m, m->announce_at);
     }
-    mesh_event(m, WEFT_EVENT_PEER_UP, l, NULL, 0, NULL);
+    if (handover_up(m, l, now))
+        mesh_event(m, WEFT_EVENT_PEER_UP, l, NULL, 0, NULL);
     warn_same_path(m, l);
     live_start(m, l, now);
     link_drop_machine(l);
@@ -338,7 +343,7 @@ void greet_handshake(struct mesh *m, struct mesh_link *l, struct control *c, uin
                      struct moment now)
 {
     enum stage stage = c->handshake.stage;
-    if (l->state == LINK_UP) {
+    if (l->state >= LINK_UP) {
         if (stage != STAGE_UPDATE)
             link_end(m, l, WEFT_EPROTO, "HANDSHAKE does not fit a link that is up", true, 0, now);
         return;

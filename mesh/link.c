@@ -121,6 +121,8 @@ const char *link_name(const struct mesh_link *l)
 void link_send(struct mesh *m, struct mesh_link *l, const struct control *c, enum lane lane,
                bool want_result, struct moment now)
 {
+    if (l->priv->said_goodbye)
+        return;
     const struct handshake *h = c->type == MSG_HANDSHAKE ? l->priv->machine : NULL;
     struct header header = {
         .timestamp = h && l->outbound && h->stamp ? h->stamp : now.wall_ns,
@@ -154,11 +156,11 @@ void link_send_result(struct mesh *m, struct mesh_link *l, uint64_t nonce, int e
     link_send(m, l, &c, LANE_CONTROL, false, now);
 }
 
-/* Will the other side be UP when it reads what we send now? The responder is as soon as it has the
- * initiator's FINAL, which went out when it was identified. */
-static bool is_up_there(const struct mesh_link *l)
+/* The responder is as soon as it has the initiator's FINAL, which went out when it was identified.
+ */
+bool link_is_up_there(const struct mesh_link *l)
 {
-    return l->state == LINK_UP || (l->outbound && !l->hs.base && link_identified(l) &&
+    return l->state >= LINK_UP || (l->outbound && !l->hs.base && link_identified(l) &&
                                    l->priv->machine->state == HANDSHAKE_PEERS);
 }
 
@@ -170,8 +172,8 @@ static void tell_end(struct mesh *m, struct mesh_link *l, int error, const char 
 {
     if (l->state == LINK_DIALING)
         return;
-    bool says_goodbye = goodbye && (l->hs.features & FEATURE_GOODBYE) && is_up_there(l);
-    if ((!says_goodbye || goodbye == GOODBYE_PROTOCOL) && (!l->hs.base || l->state == LINK_UP))
+    bool says_goodbye = goodbye && (l->hs.features & FEATURE_GOODBYE) && link_is_up_there(l);
+    if ((!says_goodbye || goodbye == GOODBYE_PROTOCOL) && (!l->hs.base || l->state >= LINK_UP))
         link_send_result(m, l, 0, error, text, now);
     if (says_goodbye) {
         struct control c = {.type = MSG_GOODBYE,
@@ -209,8 +211,8 @@ static void report_to_book(struct mesh *m, struct mesh_link *l, int error, const
 
 static void report_event(struct mesh *m, struct mesh_link *l, int error, const char *text)
 {
-    if (m->leaving)
-        return;
+    if (m->leaving || l->state == LINK_RETIRING)
+        return; /* that it is DOWN was told when it stepped back */
     if (l->state == LINK_UP) {
         mesh_event(m, WEFT_EVENT_PEER_DOWN, l, NULL, error, text);
     } else if (l->state == LINK_DIALING) {
@@ -232,16 +234,19 @@ void link_end(struct mesh *m, struct mesh_link *l, int error, const char *text, 
     if (tell)
         tell_end(m, l, error, copy, goodbye, now);
     list_remove(&l->node);
+    handover_ended(m, l, now);
     live_abandon(m, l, error);
     report_to_book(m, l, error, copy, now);
     report_event(m, l, error, copy);
     if (l->state == LINK_UP) {
         m->up--;
         router_detach(m->router, l->id);
+    } else if (l->state == LINK_RETIRING) {
+        router_detach(m->router, l->id);
     } else if (l->state == LINK_HANDSHAKE && !l->outbound) {
         m->inbound_handshakes--;
     }
-    m->ops->close(m->ctx, l, tell && goodbye == GOODBYE_SHUTDOWN);
+    m->ops->close(m->ctx, l, l->state == LINK_RETIRING || (tell && goodbye == GOODBYE_SHUTDOWN));
     batch_clear(&l->priv->batch);
     if (l->priv->initial) {
         control_fini(l->priv->initial);
@@ -318,7 +323,7 @@ void mesh_received(struct mesh_link *l, uint64_t mono_ns)
 
 void mesh_ended(struct mesh *m, struct mesh_link *l, int error, struct moment now)
 {
-    const char *text = l->state == LINK_UP
+    const char *text = l->state >= LINK_UP
                            ? weft_strerror(error == WEFT_ECLOSED ? WEFT_ELOST : error)
                            : "closed by the other side during the handshake";
     link_end(m, l, error == WEFT_ECLOSED ? WEFT_ELOST : error, text, false, 0, now);
@@ -388,6 +393,8 @@ static void receive_goodbye(struct mesh *m, struct mesh_link *l, const struct co
     };
     uint32_t reason = c->goodbye.reason;
     int error = reason && reason < ARRAY_LEN(errors) ? errors[reason] : WEFT_ECLOSED;
+    if (error == WEFT_EDISPLACED && handover_goodbye(m, l, now))
+        return;
     char peer[URL_MAX + 1];
     snprintf(peer, sizeof(peer), "%s", l->hs.peer.text);
     char text[TEXT_MAX];
@@ -443,7 +450,7 @@ void mesh_frame(struct mesh *m, struct mesh_link *l, const struct frame *frame,
 {
     struct control c = {0};
     int rc = codec_decode(header->type, frame->body, frame->body_size, &c);
-    if (rc == WEFT_ENOTSUP && l->state == LINK_UP) {
+    if (rc == WEFT_ENOTSUP && l->state >= LINK_UP) {
         mesh_log(m, WEFT_LOG_DEBUG, "%s: skipped a frame of unknown type %u", link_name(l),
                  header->type);
     } else if (rc < 0) {
@@ -451,7 +458,7 @@ void mesh_frame(struct mesh *m, struct mesh_link *l, const struct frame *frame,
         snprintf(text, sizeof(text), "the body of a type %u frame of %zu bytes: %s", header->type,
                  frame->size, weft_strerror(rc));
         link_end(m, l, rc, text, true, GOODBYE_PROTOCOL, now);
-    } else if (l->state == LINK_UP) {
+    } else if (l->state >= LINK_UP) {
         frame_when_up(m, l, &c, header, now);
     } else {
         frame_in_handshake(m, l, &c, header, now);

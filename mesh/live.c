@@ -21,6 +21,10 @@ static void arm_next(struct mesh *m, struct mesh_link *l)
         return;
     }
     uint64_t quiet = max_u64(p->last_rx, p->last_ping);
+    if (l->state == LINK_RETIRING) {
+        mesh_arm(m, min_u64(quiet + PING_IDLE_NS, p->last_rx + HANDOVER_NS));
+        return;
+    }
     mesh_arm(m, min_u64(quiet + PING_IDLE_NS, p->last_rx + DEAD_NS));
     mesh_arm(m, p->digest_at);
     mesh_arm(m, p->refresh_at);
@@ -171,6 +175,8 @@ static void tick_up(struct mesh *m, struct mesh_link *l, struct moment now)
     if (max_u64(p->last_rx, p->last_ping) + PING_IDLE_NS <= now.mono_ns)
         live_ping(m, l, 0, now);
     expire_pings(m, l, now);
+    if (l->state == LINK_RETIRING)
+        return; /* that is left to the one in its place */
     if (p->digest_at <= now.mono_ns) {
         advert_flush(m, now);
         digest_send(m, l, false, now);
@@ -204,6 +210,11 @@ void live_tick(struct mesh *m, struct mesh_link *l, struct moment now)
             return;
         }
     } else {
+        if (handover_over(l, now.mono_ns)) {
+            link_end(m, l, WEFT_EDISPLACED, "displaced by a newer link, and silent", true,
+                     GOODBYE_DISPLACED, now);
+            return;
+        }
         if (p->last_rx + DEAD_NS <= now.mono_ns) {
             link_end(m, l, WEFT_EDEAD, "nothing received for 10 s", true, GOODBYE_IDLE, now);
             return;

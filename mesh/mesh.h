@@ -32,7 +32,12 @@ enum lane {
                    */
 };
 
-enum link_state { LINK_DIALING, LINK_HANDSHAKE, LINK_UP };
+enum link_state {
+    LINK_DIALING,
+    LINK_HANDSHAKE,
+    LINK_UP,
+    LINK_RETIRING /* was UP; another link to the node is, and this one is brought to its end */
+};
 
 /* Who the other side is, as the handshake found it. Before that its strings are "". They live as
  * long as the link, but move when it goes UP: ask for them each time. */
@@ -87,6 +92,15 @@ struct mesh_ops {
     int (*send)(void *ctx, struct mesh_link *link, const void *frames, size_t size, enum lane lane);
     /* The link is UP: messages may pass. */
     void (*up)(void *ctx, struct mesh_link *link);
+    /* Another link to the same node came UP. Of a route for which both are targets, `by` is the one
+     * from now on; `link` is no more counted among the peers. NULL: it stands again. May come again
+     * with another. */
+    void (*replaced)(void *ctx, struct mesh_link *link, const struct mesh_link *by);
+    /* Queue no message for the link any more: the GOODBYE behind the last comes next. */
+    void (*retire)(void *ctx, struct mesh_link *link);
+    /* Take no message from the link (`on`): one that it replaces is to be read to its end before.
+     * Control frames before the first message go on. */
+    void (*hold)(void *ctx, struct mesh_link *link, bool on);
     /* The link is over; it was UP if up() was called. Write out what is queued (`drain`: messages
      * too), then close the connection. `link` is gone after this. */
     void (*close)(void *ctx, struct mesh_link *link, bool drain);

@@ -8,6 +8,7 @@
 #define HANDSHAKES_MAX 100u /* inbound, at a time */
 #define PING_IDLE_NS (2500 * NS_PER_MS)
 #define DEAD_NS (10 * NS_PER_SEC)
+#define HANDOVER_NS (5 * NS_PER_SEC) /* of silence, and a link that retires is over */
 #define TTL_NS (60 * NS_PER_SEC)
 #define REFRESH_NS (TTL_NS / 3)
 #define DIGEST_NS (30 * NS_PER_SEC)
@@ -79,6 +80,13 @@ struct link_private {
     uint64_t digest_at, refresh_at, expire_at;
     uint64_t ask_token, ask_deadline; /* an address book was asked for */
     uint64_t last_pong_transit;       /* for jitter */
+
+    /* Handing over (handover.c) */
+    uint32_t displaced_by; /* the link that won over this one; 0: none */
+    bool said_goodbye;     /* behind our last message: nothing is sent any more */
+    bool heard_goodbye;    /* behind its last message */
+    bool agreed;           /* a DIGEST agreed: we have all its interests */
+    bool held;             /* its messages wait for the end of one that it displaced */
 };
 
 struct mesh {
@@ -155,6 +163,28 @@ bool same_address(const char *text, const struct url *url);
 /* Do two links lead to the same node? Both must be identified. */
 bool link_same_node(const struct mesh_link *a, const struct mesh_link *b);
 bool link_identified(const struct mesh_link *l);
+
+/* Will the other side be UP when it reads what we send now? */
+bool link_is_up_there(const struct mesh_link *l);
+
+/* ---- handover.c: from one link to another, to the same node ---- */
+
+/* `l` has won over `old`. False: old cannot be handed over, end it. */
+bool handover_begin(struct mesh *m, struct mesh_link *old, struct mesh_link *l);
+/* Is `old` on its way out already, so that only the one that displaced it counts against `l`? */
+bool handover_under_way(struct mesh *m, struct mesh_link *old, struct mesh_link *l);
+/* How many links step back when `l` goes UP. */
+uint32_t handover_yielding(const struct mesh *m, const struct mesh_link *l);
+/* The link is UP: those that it displaced step back. False: it stepped back itself. */
+bool handover_up(struct mesh *m, struct mesh_link *l, struct moment now);
+/* A DIGEST has agreed with what we hold. May end other links. */
+void handover_agreed(struct mesh *m, struct mesh_link *l, struct moment now);
+/* GOODBYE for a displaced link. False: it does not retire, end it. True: it may be gone. */
+bool handover_goodbye(struct mesh *m, struct mesh_link *l, struct moment now);
+/* The link ends; it is off the list. */
+void handover_ended(struct mesh *m, struct mesh_link *l, struct moment now);
+/* It retires, and nothing comes any more. */
+bool handover_over(const struct mesh_link *l, uint64_t mono_ns);
 
 /* ---- greet.c: the handshake's part ---- */
 

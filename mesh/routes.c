@@ -168,6 +168,7 @@ void digest_receive(struct mesh *m, struct mesh_link *l, const struct control *c
     if (digest_agrees(m, l, c)) {
         router_renew(m->router, l->id, now.mono_ns);
         p->resync_pause = RESYNC_MIN_NS;
+        handover_agreed(m, l, now);
     } else if (now.mono_ns >= p->next_resync) {
         mesh_log(m, WEFT_LOG_DEBUG, "%s: tables differ, asking for the full lists", link_name(l));
         p->next_resync = now.mono_ns + p->resync_pause;

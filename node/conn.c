@@ -162,10 +162,25 @@ static void refuse_frame(struct conn *c, int error, const char *text)
     mesh_malformed(c->node->mesh, c->link, error, text, node_now());
 }
 
+static void pause_reading(struct conn *c)
+{
+    c->paused = true;
+    list_push(&c->node->paused, &c->paused_node);
+    mesh_paused(c->node->mesh, c->link, node_now());
+    stream_read_stop(c->stream);
+}
+
 /* False: paused, the frame stays. */
 static bool take_message(struct conn *c, struct flow *flow, const struct incoming *in)
 {
     weft_node *node = c->node;
+    if (c->held) {
+        c->pause_until = NEVER;
+        pause_reading(c);
+        return false;
+    }
+    if (c->pause_until == NEVER)
+        c->pause_until = 0;
     if (!flow) {
         plane_lock(node);
         outbox_drop(node, &c->out, NULL, WEFT_DROP_CLOSED);
@@ -183,10 +198,7 @@ static bool take_message(struct conn *c, struct flow *flow, const struct incomin
         c->messages_in++;
         return true;
     }
-    c->paused = true;
-    list_push(&node->paused, &c->paused_node);
-    mesh_paused(node->mesh, c->link, node_now());
-    stream_read_stop(c->stream);
+    pause_reading(c);
     return false;
 }
 

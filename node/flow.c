@@ -121,12 +121,27 @@ static void gather_target(void *ctx, const struct router_target *t)
         return;
     }
     struct conn *c = conn_find(g->node, t->endpoint);
-    if (!c || !c->up)
+    if (!c || !c->up || c->retired)
         return; /* its end is on its way to the router */
     if (!grow((void **)&g->targets, &g->cap_targets, g->n_targets + 1, sizeof(struct target)))
         g->failed = true;
     else
         g->targets[g->n_targets++] = (struct target){.conn = c, .route = t->route};
+}
+
+/* Of two links to one node, the newer one alone, once it has the interest too. */
+static void drop_replaced(struct gather *g)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < g->n_targets; i++) {
+        uint32_t by = g->targets[i].conn->replaced_by;
+        bool both = false;
+        for (uint32_t k = 0; by && k < g->n_targets; k++)
+            both |= g->targets[k].conn->id == by;
+        if (!both)
+            g->targets[kept++] = g->targets[i];
+    }
+    g->n_targets = kept;
 }
 
 /* The flow is empty: make room in it for so many. */
@@ -225,6 +240,7 @@ static void rebuild(weft_node *node, struct router_intent *intent)
     g->n_targets = g->n_locals = 0;
     g->failed = false;
     router_each_target(mesh_router(node->mesh), intent, gather_target, g);
+    drop_replaced(g);
     struct flow *f = intent->user;
     bool wanted = g->n_targets + g->n_locals > 0 || g->failed;
     if (!f && !wanted)

@@ -49,6 +49,46 @@ static void glue_up(void *ctx, struct mesh_link *link)
     plane_unlock(node);
 }
 
+static void glue_replaced(void *ctx, struct mesh_link *link, const struct mesh_link *by)
+{
+    weft_node *node = ctx;
+    struct conn *c = link->user;
+    plane_lock(node);
+    node->up_count += c->replaced_by != 0;
+    node->up_count -= by != NULL;
+    pthread_cond_broadcast(&node->changed);
+    plane_unlock(node);
+    c->replaced_by = by ? by->id : 0;
+}
+
+static void glue_retire(void *ctx, struct mesh_link *link)
+{
+    weft_node *node = ctx;
+    struct conn *c = link->user;
+    plane_lock(node);
+    outbox_flush_slots(node, &c->out, NULL);
+    c->out.open = false;
+    pthread_cond_broadcast(&node->room);
+    plane_unlock(node);
+    c->retired = true;
+}
+
+static void glue_hold(void *ctx, struct mesh_link *link, bool on)
+{
+    weft_node *node = ctx;
+    struct conn *c = link->user;
+    if (!c)
+        return;
+    c->held = on;
+    if (on)
+        return;
+    plane_lock(node);
+    bool wake = node_todo(node, TODO_RESUME);
+    plane_unlock(node);
+    if (wake)
+        node_wake(node);
+}
+
 static void glue_close(void *ctx, struct mesh_link *link, bool drain)
 {
     weft_node *node = ctx;
@@ -56,7 +96,7 @@ static void glue_close(void *ctx, struct mesh_link *link, bool drain)
     if (!c)
         return;
     plane_lock(node);
-    node->up_count -= c->up;
+    node->up_count -= c->up && !c->replaced_by;
     pthread_cond_broadcast(&node->changed);
     plane_unlock(node);
     conn_release(c, drain);
@@ -114,6 +154,9 @@ const struct mesh_ops node_mesh_ops = {
     .dial = glue_dial,
     .send = glue_send,
     .up = glue_up,
+    .replaced = glue_replaced,
+    .retire = glue_retire,
+    .hold = glue_hold,
     .close = glue_close,
     .intents_seen = glue_intents_seen,
     .event = glue_event,

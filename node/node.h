@@ -83,7 +83,10 @@ struct conn {
     struct alias_table aliases;
     uint32_t last_alias; /* cache of the table */
     struct flow *last_flow;
-    bool paused; /* some target has no room: nothing is read */
+    bool held;            /* no message is taken: an older link to the node is read to its end */
+    bool retired;         /* no message is queued: another link carries them */
+    uint32_t replaced_by; /* id of the link in its place, as far as that has interests; 0: none */
+    bool paused;          /* some target has no room, or it is held: nothing is read */
     uint64_t pause_until;
     struct list paused_node; /* node->paused */
     struct str *name;        /* FQN: sender of its messages; set when UP */

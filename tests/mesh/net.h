@@ -92,8 +92,10 @@ struct net_end {
     struct net_bytes lane[2]; /* written, not sent yet */
     uint64_t turn_at;         /* when it writes; NEVER: nothing to write */
     bool connected, up;
-    bool closed;  /* by its owner: takes nothing more */
-    bool got_end; /* raw: the other side has closed */
+    bool closed;          /* by its owner: takes nothing more */
+    bool retired, held;   /* what mesh_ops say of it */
+    uint32_t replaced_by; /* id of a link; 0: none */
+    bool got_end;         /* raw: the other side has closed */
 
     /* The direction away from this end. */
     struct list chunks;

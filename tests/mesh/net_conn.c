@@ -366,6 +366,26 @@ static void op_up(void *ctx, struct mesh_link *link)
     end->up = true;
 }
 
+static void op_replaced(void *ctx, struct mesh_link *link, const struct mesh_link *by)
+{
+    struct net_end *end = link->user;
+    end->replaced_by = by ? by->id : 0;
+}
+
+static void op_retire(void *ctx, struct mesh_link *link)
+{
+    struct net_end *end = link->user;
+    assert(!end->retired);
+    end->retired = true;
+}
+
+static void op_hold(void *ctx, struct mesh_link *link, bool on)
+{
+    struct net_end *end = link->user;
+    assert(end->held != on);
+    end->held = on;
+}
+
 static void op_close(void *ctx, struct mesh_link *link, bool drain)
 {
     net_end_close(link->user, true);
@@ -416,6 +436,9 @@ const struct mesh_ops net_ops = {
     .dial = op_dial,
     .send = op_send,
     .up = op_up,
+    .replaced = op_replaced,
+    .retire = op_retire,
+    .hold = op_hold,
     .close = op_close,
     .event = op_event,
     .intents_seen = op_intents_seen,

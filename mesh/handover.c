@@ -1,0 +1,187 @@
+/* Handing a peer over from one link to another, without losing what is on its way
+ * (docs/protocol.md section 4, "Handing over").
+ *
+ * The happy path: two nodes dialled each other, the first link is UP and carries messages, and the
+ * second one wins the arbitration. The first stays UP until the second is; then it steps back
+ * (RETIRING): it counts as a link no more, but is still read, and still written for every route on
+ * which the new one has no interest yet. With the first DIGEST that agrees, the new link has them
+ * all: GOODBYE goes behind the last message of the old one. Until the other side's GOODBYE has been
+ * read there, no message is taken from the new link, so that the order of an intent holds. The old
+ * link ends when both have said GOODBYE.
+ *
+ * Failure modes: the new link ends before that: the old one stands again, or follows the link that
+ * displaced the new one. The old one ends or falls silent: what was read is delivered, and the new
+ * one goes on without it. */
+#include "mesh/private.h"
+
+static const char displaced[] = "displaced by a newer link to the same node";
+
+static struct mesh_link *winner_of(struct mesh *m, const struct mesh_link *l)
+{
+    list_each (it, &m->links) {
+        struct mesh_link *o = list_entry(it, struct mesh_link, node);
+        if (l->priv->displaced_by && o->id == l->priv->displaced_by)
+            return o;
+    }
+    return NULL;
+}
+
+/* Messages of a link wait while an older one may still bring some. */
+static void update_hold(struct mesh *m, struct mesh_link *l)
+{
+    bool hold = false;
+    list_each (it, &m->links) {
+        const struct mesh_link *o = list_entry(it, struct mesh_link, node);
+        hold |= o->priv->displaced_by == l->id && !o->priv->heard_goodbye;
+    }
+    if (l->priv->held == hold)
+        return;
+    l->priv->held = hold;
+    m->ops->hold(m->ctx, l, hold);
+}
+
+static bool both_can(const struct mesh *m, const struct mesh_link *l)
+{
+    uint64_t needed = FEATURE_DIGEST | FEATURE_GOODBYE;
+    return !l->hs.base && (l->hs.features & needed) == needed && l->hs.role != ROLE_LEAF &&
+           m->me.role != ROLE_LEAF;
+}
+
+bool handover_begin(struct mesh *m, struct mesh_link *old, struct mesh_link *l)
+{
+    if (old->hs.incarnation != l->hs.incarnation || !both_can(m, old) || !both_can(m, l) ||
+        !link_is_up_there(old))
+        return false;
+    old->priv->displaced_by = l->id;
+    update_hold(m, l);
+    return true;
+}
+
+bool handover_under_way(struct mesh *m, struct mesh_link *old, struct mesh_link *l)
+{
+    if (!old->priv->displaced_by || old->hs.incarnation != l->hs.incarnation)
+        return false;
+    if (!winner_of(m, old)) {
+        old->priv->displaced_by = l->id;
+        update_hold(m, l);
+    }
+    return true;
+}
+
+uint32_t handover_yielding(const struct mesh *m, const struct mesh_link *l)
+{
+    uint32_t n = 0;
+    list_each (it, (struct list *)(uintptr_t)&m->links) {
+        const struct mesh_link *o = list_entry(it, struct mesh_link, node);
+        n += o->state == LINK_UP && o->priv->displaced_by == l->id;
+    }
+    return n;
+}
+
+/* All that has interests here has them over the new link: this one carries nothing more from us. */
+static void say_goodbye(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    struct control c = {.type = MSG_GOODBYE,
+                        .goodbye = {.reason = GOODBYE_DISPLACED, .description = displaced}};
+    m->ops->retire(m->ctx, l);
+    link_send(m, l, &c, LANE_ORDERED, false, now);
+    l->priv->said_goodbye = true;
+    if (l->priv->heard_goodbye)
+        link_end(m, l, WEFT_EDISPLACED, displaced, false, 0, now);
+}
+
+static void step_back(struct mesh *m, struct mesh_link *l, const struct mesh_link *winner,
+                      struct moment now)
+{
+    l->state = LINK_RETIRING;
+    m->up--;
+    m->ops->replaced(m->ctx, l, winner);
+    mesh_arm(m, now.mono_ns);
+    if (winner->priv->agreed)
+        say_goodbye(m, l, now);
+}
+
+bool handover_up(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    const struct mesh_link *winner = winner_of(m, l);
+    if (winner && winner->state >= LINK_UP) {
+        step_back(m, l, winner, now);
+        return false;
+    }
+    list_each_safe (it, &m->links) {
+        struct mesh_link *o = list_entry(it, struct mesh_link, node);
+        if (o->state < LINK_UP || o->priv->displaced_by != l->id)
+            continue;
+        if (o->state == LINK_RETIRING) { /* the one it stepped back for has gone meanwhile */
+            m->ops->replaced(m->ctx, o, l);
+            continue;
+        }
+        mesh_event(m, WEFT_EVENT_PEER_DOWN, o, NULL, WEFT_EDISPLACED, displaced);
+        step_back(m, o, l, now);
+    }
+    return true;
+}
+
+void handover_agreed(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    if (l->priv->agreed)
+        return;
+    l->priv->agreed = true;
+    list_each_safe (it, &m->links) {
+        struct mesh_link *o = list_entry(it, struct mesh_link, node);
+        if (o->state == LINK_RETIRING && o->priv->displaced_by == l->id && !o->priv->said_goodbye)
+            say_goodbye(m, o, now);
+    }
+}
+
+bool handover_goodbye(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    if (l->state != LINK_RETIRING)
+        return false;
+    l->priv->heard_goodbye = true;
+    struct mesh_link *winner = winner_of(m, l);
+    if (winner)
+        update_hold(m, winner);
+    if (l->priv->said_goodbye || !winner)
+        link_end(m, l, WEFT_EDISPLACED, displaced, true, GOODBYE_DISPLACED, now);
+    return true;
+}
+
+/* What was to be displaced stands again, unless it is on its way out already. */
+static void stand_again(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    struct link_private *p = l->priv;
+    mesh_arm(m, now.mono_ns);
+    if (p->heard_goodbye || p->said_goodbye)
+        return;
+    p->displaced_by = 0;
+    if (l->state != LINK_RETIRING || m->leaving)
+        return;
+    l->state = LINK_UP;
+    m->up++;
+    m->ops->replaced(m->ctx, l, NULL);
+    mesh_event(m, WEFT_EVENT_PEER_UP, l, NULL, 0, NULL);
+}
+
+void handover_ended(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    struct mesh_link *winner = winner_of(m, l);
+    list_each (it, &m->links) {
+        struct mesh_link *o = list_entry(it, struct mesh_link, node);
+        if (o->priv->displaced_by != l->id)
+            continue;
+        if (winner)
+            o->priv->displaced_by = winner->id;
+        else
+            stand_again(m, o, now);
+    }
+    l->priv->displaced_by = 0;
+    if (winner)
+        update_hold(m, winner);
+}
+
+bool handover_over(const struct mesh_link *l, uint64_t mono_ns)
+{
+    const struct link_private *p = l->priv;
+    return l->state == LINK_RETIRING && p->last_rx + HANDOVER_NS <= mono_ns;
+}
