@@ -11,7 +11,8 @@
  *
  * Failure modes: the new link ends before that: the old one stands again, or follows the link that
  * displaced the new one. The old one ends or falls silent: what was read is delivered, and the new
- * one goes on without it. */
+ * one goes on without it. A node with leaves does not hand over: there the old link ends at once,
+ * and what was on its way over it is lost with it. */
 #include "mesh/private.h"
 
 static const char displaced[] = "displaced by a newer link to the same node";
@@ -47,10 +48,21 @@ static bool both_can(const struct mesh *m, const struct mesh_link *l)
            m->me.role != ROLE_LEAF;
 }
 
+/* A leaf would hear of a peer's intents twice, the second time under another name, which they would
+ * keep (router/intents.c). */
+static bool has_leaves(const struct mesh *m)
+{
+    list_each (it, (struct list *)(uintptr_t)&m->links) {
+        if (list_entry(it, struct mesh_link, node)->hs.role == ROLE_LEAF)
+            return true;
+    }
+    return false;
+}
+
 bool handover_begin(struct mesh *m, struct mesh_link *old, struct mesh_link *l)
 {
     if (old->hs.incarnation != l->hs.incarnation || !both_can(m, old) || !both_can(m, l) ||
-        !link_is_up_there(old))
+        has_leaves(m) || !link_is_up_there(old))
         return false;
     old->priv->displaced_by = l->id;
     update_hold(m, l);

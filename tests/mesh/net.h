@@ -73,6 +73,7 @@ struct net_node {
     uint32_t group; /* nodes of different groups do not reach each other */
 
     /* What was seen. */
+    uint64_t unserved; /* an intent of its own lost its last peer */
     uint64_t ups, downs, refused, route_refused, warnings, answers;
     int last_error;
     char last_text[1024];

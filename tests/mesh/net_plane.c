@@ -42,12 +42,21 @@ static struct net_flow *flow_of(struct net_node *node, struct router_intent *rec
     return flow;
 }
 
+static bool has_peer(const struct net_flow *flow)
+{
+    bool any = false;
+    for (size_t i = 0; i < flow->count; i++)
+        any |= !flow->targets[i].interest;
+    return any;
+}
+
 void net_plane_drain(struct net_node *node)
 {
     struct router *router = mesh_router(node->mesh);
     struct router_intent *rec;
     while ((rec = router_next_changed(router)) != NULL) {
         struct net_flow *flow = flow_of(node, rec);
+        bool served = rec->endpoint == ROUTER_LOCAL && has_peer(flow);
         flow->count = 0;
         if (rec->dead) {
             flow_free(flow);
@@ -55,6 +64,7 @@ void net_plane_drain(struct net_node *node)
             continue;
         }
         router_each_target(router, rec, add_target, flow);
+        node->unserved += served && !has_peer(flow);
     }
 }
 

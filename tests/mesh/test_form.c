@@ -89,6 +89,38 @@ TEST(form, two_dial_each_other)
         dial_each_other(seed);
 }
 
+/* However the two dials cross, and whichever link is UP first: an intent that has found its peer
+ * keeps it, since the one link is left only when the other serves it too. */
+static void cross_in_use(uint64_t seed)
+{
+    struct net_options options = {
+        .seed = seed, .delay_min_ns = NS_PER_US, .delay_max_ns = 400 * NS_PER_MS, .pieces = 30};
+    struct net *net = net_new(&options);
+    struct net_node *a = net_add(net, NULL), *b = net_add(net, NULL);
+    char why[WHY] = "";
+    CHECK(net_start(a, false) && net_start(b, false));
+    CHECK(net_open(a, true, "t.X@n0.x", NULL) && net_open(b, false, "t.X@n0.x", NULL));
+    CHECK(net_open(b, true, "t.Y@n1.y", NULL) && net_open(a, false, "t.Y@n1.y", NULL));
+    net_configure(a, b->url);
+    net_run(net, prng_between(net_prng(net), 0, NS_PER_SEC));
+    net_configure(b, a->url);
+    if (net_run_whole(net, 10 * NS_PER_SEC, why, sizeof(why)) == NEVER)
+        FAIL("seed %llu: %s", (unsigned long long)seed, why);
+    net_run(net, 40 * NS_PER_SEC);
+    if (!net_whole(net, why, sizeof(why)) || a->unserved || b->unserved)
+        FAIL("seed %llu: left without a peer: %llu and %llu times; %s", (unsigned long long)seed,
+             (unsigned long long)a->unserved, (unsigned long long)b->unserved, why);
+    if (a->ups != a->downs + 1 || b->ups != b->downs + 1)
+        FAIL("seed %llu: peers came and went unevenly", (unsigned long long)seed);
+    net_free(net);
+}
+
+TEST(form, crossing_dials_leave_no_intent_alone)
+{
+    for (uint64_t seed = 1; seed <= 3000; seed++)
+        cross_in_use(seed);
+}
+
 /* A second address of a peer is found to be one more name of it, and left in peace. */
 TEST(form, second_address)
 {
