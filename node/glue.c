@@ -68,6 +68,7 @@ static void glue_retire(void *ctx, struct mesh_link *link)
     plane_lock(node);
     outbox_flush_slots(node, &c->out, NULL);
     c->out.open = false;
+    c->out.compact_max = 0;
     pthread_cond_broadcast(&node->room);
     plane_unlock(node);
     c->retired = true;
