@@ -5,6 +5,7 @@
  * never. */
 #include "base/mem.h"
 #include "node/node.h"
+#include "node/records.h"
 
 void deliver_call(weft_node *node, weft_interest *interest, const weft_msg *msg)
 {
@@ -104,20 +105,23 @@ void deliver_calls(weft_node *node, struct flow *flow, const struct incoming *in
         deliver_call(node, flow->locals[i], &msg);
 }
 
+static struct parcel parcel_of(const struct flow *flow, const struct incoming *in)
+{
+    return (struct parcel){.data = in->data,
+                           .size = in->size,
+                           .time = in->time,
+                           .route = flow->route,
+                           .sender = flow->sender};
+}
+
 /* The common case of one interest with a queue that has room. False: nothing happened. */
 static bool deliver_queued(weft_node *node, struct flow *flow, const struct incoming *in)
 {
-    if (flow->n_targets || flow->n_locals != 1 || flow->callbacks)
+    if (flow->n_targets || flow->n_locals != 1 || flow->callbacks || in->size > RECORD_COPY_MAX)
         return false;
-    plane_lock(node);
-    weft_msg *msg = msg_copy(node->pool, in->data, in->size, flow->route, flow->sender, in->time);
-    plane_unlock(node);
-    if (!msg)
+    struct parcel p = parcel_of(flow, in);
+    if (!interest_push_at_once(flow->locals[0], &p))
         return false;
-    if (!interest_push_at_once(flow->locals[0], msg)) {
-        weft_msg_unref(msg);
-        return false;
-    }
     node->messages_in++;
     node->delivered++;
     flow->messages++;
@@ -127,21 +131,26 @@ static bool deliver_queued(weft_node *node, struct flow *flow, const struct inco
 static void deliver_interests(weft_node *node, struct flow *flow, const struct incoming *in)
 {
     weft_msg transient = in_place(node, flow, in);
-    weft_msg *shared = NULL;
+    struct parcel p = parcel_of(flow, in);
+    bool queues = false;
     for (uint32_t i = 0; i < flow->n_locals; i++) {
-        weft_interest *interest = flow->locals[i];
-        if (interest->options.on_message) {
-            deliver_call(node, interest, &transient);
-            continue;
-        }
-        if (!shared)
-            shared = weft_msg_ref(&transient);
-        if (shared && interest_push(interest, shared))
-            node->delivered++;
-        else if (!shared)
-            atomic_fetch_add(&interest->dropped, 1);
+        if (flow->locals[i]->options.on_message)
+            deliver_call(node, flow->locals[i], &transient);
+        else
+            queues = true;
     }
-    weft_msg_unref(shared);
+    if (queues && in->size > RECORD_COPY_MAX)
+        p.msg = weft_msg_ref(&transient);
+    for (uint32_t i = 0; queues && i < flow->n_locals; i++) {
+        weft_interest *interest = flow->locals[i];
+        if (interest->options.on_message)
+            continue;
+        if (in->size > RECORD_COPY_MAX && !p.msg)
+            atomic_fetch_add(&interest->dropped, 1);
+        else if (interest_push(interest, &p))
+            node->delivered++;
+    }
+    weft_msg_unref(p.msg);
 }
 
 bool deliver(weft_node *node, struct conn *from, struct flow *flow, const struct incoming *in,

@@ -3,7 +3,7 @@
  *
  * Blocks of common sizes come from a pool. Messages are mostly made by one thread and released by
  * another, which is what a general allocator is slowest at. Here makers take blocks from a list
- * under the node's plane, and whoever releases one pushes it on a second list without any lock;
+ * under the pool's lock, and whoever releases one pushes it on a second list without any lock;
  * when the first is empty, the maker takes the second whole.
  *
  *     msg_copy ◀── free ◀──(all at once)── returned ◀── weft_msg_unref, any thread
@@ -27,8 +27,8 @@ static const size_t shelf_size[SHELVES] = {64, 256, 1024, 4096};
 static const size_t shelf_keep[SHELVES] = {16384, 4096, 1024, 256}; /* blocks when nothing waits */
 
 struct msg_pool {
-    pthread_mutex_t *plane;
-    weft_msg *free[SHELVES]; /* plane */
+    pthread_mutex_t *lock;
+    weft_msg *free[SHELVES]; /* lock */
     _Atomic(weft_msg *) returned[SHELVES];
     atomic_size_t blocks[SHELVES]; /* there are, wherever */
     atomic_size_t holders;
@@ -37,12 +37,12 @@ struct msg_pool {
 
 static weft_msg closed; /* stands at the end of `returned` once the node has gone */
 
-struct msg_pool *pool_new(pthread_mutex_t *plane)
+struct msg_pool *pool_new(pthread_mutex_t *lock)
 {
     struct msg_pool *pool = mem_zalloc(sizeof(*pool));
     if (!pool)
         return NULL;
-    pool->plane = plane;
+    pool->lock = lock;
     atomic_init(&pool->holders, 1);
     return pool;
 }
@@ -85,7 +85,7 @@ void pool_close(struct msg_pool *pool)
     let_go(pool);
 }
 
-/* A block from the shelf, or NULL: it is empty. plane held */
+/* A block from the shelf, or NULL: it is empty. lock held */
 static weft_msg *take_block(struct msg_pool *pool, int shelf)
 {
     weft_msg *msg = pool->free[shelf];
@@ -101,21 +101,22 @@ static bool too_many(const struct msg_pool *pool, int shelf)
     return atomic_load_explicit(&pool->blocks[shelf], memory_order_relaxed) > shelf_keep[shelf];
 }
 
-void pool_trim(struct msg_pool *pool, uint64_t mono)
+bool pool_trim(struct msg_pool *pool, uint64_t mono)
 {
     uint64_t due = atomic_load_explicit(&pool->trim_at, memory_order_relaxed);
     if (mono < due || !atomic_compare_exchange_strong(&pool->trim_at, &due, mono + TRIM_NS))
-        return;
+        return false;
     for (int i = 0; i < SHELVES; i++) {
         while (too_many(pool, i)) {
-            pthread_mutex_lock(pool->plane);
+            pthread_mutex_lock(pool->lock);
             weft_msg *msg = take_block(pool, i);
-            pthread_mutex_unlock(pool->plane);
+            pthread_mutex_unlock(pool->lock);
             if (!msg)
                 break;
             free_block(msg);
         }
     }
+    return true;
 }
 
 static int shelf_for(size_t size)
@@ -255,10 +256,10 @@ uint64_t weft_msg_time(const weft_msg *msg)
 weft_msg *weft_msg_ref(const weft_msg *msg)
 {
     if (msg->transient) {
-        pthread_mutex_lock(msg->pool->plane);
+        pthread_mutex_lock(msg->pool->lock);
         weft_msg *copy =
             msg_copy(msg->pool, msg->data, msg->size, msg->route, msg->sender, msg->time);
-        pthread_mutex_unlock(msg->pool->plane);
+        pthread_mutex_unlock(msg->pool->lock);
         return copy;
     }
     weft_msg *shared =

@@ -233,6 +233,7 @@ static inline void interest_count_delivered(weft_interest *i)
 
 /* ---- Queues (queue.c): what waits for weft_recv ---- */
 
+struct parcel;                                                  /* records.h */
 struct queue *queue_new(size_t limit, enum weft_policy policy); /* NULL: out of memory */
 void queue_free(struct queue *q);                               /* NULL is ignored */
 /* The interest is closed: nobody is left in weft_recv once this returns. */
@@ -241,10 +242,9 @@ void queue_expel(struct queue *q);
  * is ended by weft_recv. */
 uint32_t interest_wait_ms(weft_interest *i, size_t size);
 /* Queue a message for weft_recv, by the interest's policy. False: dropped and counted. */
-bool interest_push(weft_interest *i, weft_msg *msg);
-/* The same, giving the caller's reference away, if nothing has to be dropped or waited for. False:
- * nothing happened. */
-bool interest_push_at_once(weft_interest *i, weft_msg *msg);
+bool interest_push(weft_interest *i, const struct parcel *p);
+/* The same if nothing has to be dropped or waited for. False: nothing happened. */
+bool interest_push_at_once(weft_interest *i, const struct parcel *p);
 /* Would it be dropped, for want of room? */
 bool interest_refuses(weft_interest *i, size_t size);
 enum weft_drop interest_drop_reason(const weft_interest *i); /* of what its queue drops */

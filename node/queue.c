@@ -17,17 +17,11 @@
 
 #include "base/mem.h"
 #include "node/node.h"
+#include "node/records.h"
 
-#define MSG_COST (sizeof(weft_msg) + sizeof(weft_msg *)) /* of an empty message */
 #define GIVE_BACK ((size_t)64 << 10)
 #define LARGE_QUEUE (16 * GIVE_BACK) /* from here on portions are given back */
 #define PAUSES 64                    /* of the processor, before a receiver sleeps */
-
-/* First in, first out; the capacity is a power of two, or 0. */
-struct ring {
-    weft_msg **slots;
-    uint32_t cap, head, count;
-};
 
 struct queue {
     size_t limit;
@@ -35,7 +29,7 @@ struct queue {
 
     pthread_mutex_t lock; /* after plane, after take */
     pthread_cond_t arrived;
-    struct ring in;
+    struct records in;
     size_t bytes;             /* of both rings, and `taken` */
     unsigned waiters, called; /* asleep in weft_recv; those of them that were signalled */
     bool stuck;               /* BLOCK ran out of time */
@@ -44,47 +38,11 @@ struct queue {
     atomic_uint pushed;   /* in all; changes when there is something new to see */
 
     pthread_mutex_t take;
-    struct ring out;
-    size_t taken;  /* bytes not yet given back */
-    atomic_int fd; /* readable while messages wait; -1: none. Written under both locks */
+    struct records out;
+    struct msg_pool *pool; /* of what receivers get; its lock is take */
+    size_t taken;          /* bytes not yet given back */
+    atomic_int fd;         /* readable while messages wait; -1: none. Written under both locks */
 };
-
-/* ---- Rings ---- */
-
-static bool ring_grow(struct ring *r)
-{
-    if (r->count < r->cap)
-        return true;
-    uint32_t cap = r->cap ? 2 * r->cap : 16;
-    weft_msg **slots = mem_alloc(cap * sizeof(*slots));
-    if (!slots)
-        return false;
-    for (uint32_t n = 0; n < r->count; n++)
-        slots[n] = r->slots[(r->head + n) & (r->cap - 1)];
-    mem_free(r->slots);
-    *r = (struct ring){.slots = slots, .cap = cap, .count = r->count};
-    return true;
-}
-
-static void ring_push(struct ring *r, weft_msg *msg)
-{
-    r->slots[(r->head + r->count++) & (r->cap - 1)] = msg;
-}
-
-static weft_msg *ring_pop(struct ring *r)
-{
-    weft_msg *msg = r->slots[r->head];
-    r->head = (r->head + 1) & (r->cap - 1);
-    r->count--;
-    return msg;
-}
-
-static void ring_fini(struct ring *r)
-{
-    while (r->count)
-        weft_msg_unref(ring_pop(r));
-    mem_free(r->slots);
-}
 
 /* ---- Life ---- */
 
@@ -96,6 +54,11 @@ struct queue *queue_new(size_t limit, enum weft_policy policy)
     q->limit = limit;
     q->policy = policy;
     atomic_init(&q->fd, -1);
+    q->pool = pool_new(&q->take);
+    if (!q->pool) {
+        mem_free(q);
+        return NULL;
+    }
     mutex_init_spinning(&q->lock);
     mutex_init_spinning(&q->take);
     cond_init(&q->arrived);
@@ -106,8 +69,9 @@ void queue_free(struct queue *q)
 {
     if (!q)
         return;
-    ring_fini(&q->in);
-    ring_fini(&q->out);
+    records_fini(&q->in);
+    records_fini(&q->out);
+    pool_close(q->pool);
     if (q->fd >= 0)
         close(q->fd);
     pthread_mutex_destroy(&q->lock);
@@ -133,7 +97,7 @@ void queue_expel(struct queue *q)
 /* lock held */
 static bool has_room(const struct queue *q, size_t size)
 {
-    return q->bytes == 0 || q->bytes + size + MSG_COST <= q->limit;
+    return q->bytes == 0 || q->bytes + size + RECORD_COST <= q->limit;
 }
 
 uint32_t interest_wait_ms(weft_interest *i, size_t size)
@@ -168,9 +132,7 @@ static bool make_room(weft_interest *i, size_t size)
     if (q->policy == WEFT_KEEP_LAST || q->policy == WEFT_DROP_OLDEST) {
         bool all = q->policy == WEFT_KEEP_LAST;
         while (q->in.count && (all || !has_room(q, size))) {
-            weft_msg *old = ring_pop(&q->in);
-            q->bytes -= old->size + MSG_COST;
-            weft_msg_unref(old);
+            q->bytes -= records_drop(&q->in) + RECORD_COST;
             atomic_fetch_add(&i->dropped, 1);
         }
     }
@@ -180,12 +142,11 @@ static bool make_room(weft_interest *i, size_t size)
     return false;
 }
 
-/* lock held */
-static void append(weft_interest *i, weft_msg *msg)
+/* Tell those who wait for a message that one came. lock held */
+static void announce(weft_interest *i, size_t size)
 {
     struct queue *q = i->queue;
-    ring_push(&q->in, msg);
-    q->bytes += msg->size + MSG_COST;
+    q->bytes += size + RECORD_COST;
     interest_count_delivered(i);
     atomic_store_explicit(&q->pushed, atomic_load_explicit(&q->pushed, memory_order_relaxed) + 1,
                           memory_order_release);
@@ -197,30 +158,30 @@ static void append(weft_interest *i, weft_msg *msg)
         eventfd_write(q->fd, 1);
 }
 
-bool interest_push(weft_interest *i, weft_msg *msg)
+bool interest_push(weft_interest *i, const struct parcel *p)
 {
     struct queue *q = i->queue;
     if (atomic_load_explicit(&i->closed, memory_order_relaxed))
         return true; /* it wants nothing any more */
     pthread_mutex_lock(&q->lock);
-    bool ok = make_room(i, msg->size) && ring_grow(&q->in);
+    bool ok = make_room(i, p->size) && records_push(&q->in, p) == 0;
     if (ok)
-        append(i, weft_msg_ref(msg));
+        announce(i, p->size);
     else
         atomic_fetch_add(&i->dropped, 1);
     pthread_mutex_unlock(&q->lock);
     return ok;
 }
 
-bool interest_push_at_once(weft_interest *i, weft_msg *msg)
+bool interest_push_at_once(weft_interest *i, const struct parcel *p)
 {
     struct queue *q = i->queue;
     if (q->policy == WEFT_KEEP_LAST || atomic_load_explicit(&i->closed, memory_order_relaxed))
         return false;
     pthread_mutex_lock(&q->lock);
-    bool ok = has_room(q, msg->size) && ring_grow(&q->in);
+    bool ok = has_room(q, p->size) && records_push(&q->in, p) == 0;
     if (ok)
-        append(i, msg);
+        announce(i, p->size);
     pthread_mutex_unlock(&q->lock);
     return ok;
 }
@@ -257,9 +218,19 @@ static bool swaps(const struct queue *q)
 
 struct taking {
     weft_msg *msg;
+    int error;     /* there is one, but no memory for it */
     bool wake;     /* call unblock */
     unsigned seen; /* q->pushed, when there was nothing */
 };
+
+static void take_from(struct queue *q, struct records *r, struct taking *t)
+{
+    t->msg = records_pop(r, q->pool);
+    if (t->msg)
+        q->taken += t->msg->size + RECORD_COST;
+    else
+        t->error = WEFT_ENOMEM;
+}
 
 /* Fill `out`, or take from `in` itself. take held */
 static void refill(struct queue *q, struct taking *t)
@@ -268,12 +239,11 @@ static void refill(struct queue *q, struct taking *t)
     t->wake = give_back(q);
     t->seen = atomic_load_explicit(&q->pushed, memory_order_relaxed);
     if (swaps(q)) {
-        struct ring empty = q->out;
+        struct records empty = q->out;
         q->out = q->in;
         q->in = empty;
     } else if (q->in.count) {
-        t->msg = ring_pop(&q->in);
-        q->taken = t->msg->size + MSG_COST;
+        take_from(q, &q->in, t);
         t->wake |= give_back(q);
     }
     pthread_mutex_unlock(&q->lock);
@@ -297,9 +267,8 @@ static struct taking take_one(struct queue *q)
         return t;
     if (q->out.count == 0)
         refill(q, &t);
-    if (!t.msg && q->out.count) {
-        t.msg = ring_pop(&q->out);
-        q->taken += t.msg->size + MSG_COST;
+    if (!t.msg && q->out.count && t.error == 0) {
+        take_from(q, &q->out, &t);
         if (q->taken >= GIVE_BACK || q->limit < LARGE_QUEUE) {
             pthread_mutex_lock(&q->lock);
             t.wake |= give_back(q);
@@ -320,12 +289,25 @@ static bool pause_for_more(const struct queue *q, unsigned seen)
     return atomic_load_explicit(&q->pushed, memory_order_acquire) != seen;
 }
 
+/* Nothing waits: what a burst took goes back. */
+static void trim(struct queue *q)
+{
+    if (!pool_trim(q->pool, mono_ns()))
+        return;
+    pthread_mutex_lock(&q->take);
+    pthread_mutex_lock(&q->lock);
+    records_trim(&q->in);
+    records_trim(&q->out);
+    pthread_mutex_unlock(&q->lock);
+    pthread_mutex_unlock(&q->take);
+}
+
 /* Wait until there is something new to see. Errors: WEFT_ETIMEDOUT, WEFT_ECLOSED. */
-static int wait_for_message(weft_node *node, struct queue *q, unsigned seen, uint64_t deadline)
+static int wait_for_message(struct queue *q, unsigned seen, uint64_t deadline)
 {
     if (deadline && pause_for_more(q, seen))
         return 0;
-    pool_trim(node->pool, mono_ns());
+    trim(q);
     int rc = 0;
     pthread_mutex_lock(&q->lock);
     if (!q->closed && atomic_load_explicit(&q->pushed, memory_order_relaxed) == seen) {
@@ -360,13 +342,13 @@ int weft_recv(weft_interest *i, weft_msg **ret_msg, int timeout_ms)
         pthread_mutex_unlock(&q->take);
         if (t.wake)
             unblock(node);
-        if (t.msg) {
+        if (t.msg)
             *ret_msg = t.msg;
-            return 0;
-        }
+        if (t.msg || t.error)
+            return t.error;
         if (timeout_ms && !deadline)
             deadline = deadline_after(timeout_ms);
-        int rc = wait_for_message(node, q, t.seen, deadline);
+        int rc = wait_for_message(q, t.seen, deadline);
         if (rc < 0)
             return rc;
     }

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "node/node.h"
+#include "node/records.h"
 
 #define CHUNKS_MAX 16 /* peers of the happy path */
 #define WRITERS_MAX 8 /* peers a sender writes to itself; the loop writes to the others */
@@ -132,39 +133,56 @@ static void send_to_peers(weft_node *node, const struct sending *s, enum weft_po
     }
 }
 
+/* The message for queues and callbacks of this node. plane held */
+static weft_msg *local_msg(weft_node *node, const struct sending *s)
+{
+    struct flow *f = s->flow;
+    return s->msg ? msg_wrap(node->pool, s->msg, f->route, f->sender, s->time)
+                  : msg_copy(node->pool, s->data, s->size, f->route, f->sender, s->time);
+}
+
+/* plane held */
+static void push_to_locals(weft_node *node, const struct sending *s, weft_msg *msg,
+                           struct aftermath *after)
+{
+    struct flow *f = s->flow;
+    struct parcel p = {.data = s->data,
+                       .size = s->size,
+                       .time = s->time,
+                       .route = f->route,
+                       .sender = f->sender,
+                       .msg = msg};
+    for (uint32_t l = 0; l < f->n_locals; l++) {
+        if (f->locals[l]->options.on_message)
+            continue;
+        if (interest_push(f->locals[l], &p))
+            node->queued_here++;
+        else
+            after->error = WEFT_EDROPPED;
+    }
+}
+
 /* plane held */
 static void send_to_locals(weft_node *node, const struct sending *s, enum weft_policy policy,
                            struct aftermath *after)
 {
     struct flow *f = s->flow;
-    bool callbacks = false;
+    after->direct = f->callbacks && on_loop(node) && !node->delivering && !node->local.head;
+    bool for_loop = f->callbacks && !after->direct;
     weft_msg *msg = NULL;
-    after->direct = on_loop(node) && !node->delivering && !node->local.head;
-    for (uint32_t l = 0; l < f->n_locals; l++) {
-        bool has_callback = f->locals[l]->options.on_message != NULL;
-        callbacks |= has_callback;
-        if (has_callback && after->direct)
-            continue;
-        if (!msg)
-            msg = s->msg ? msg_wrap(node->pool, s->msg, f->route, f->sender, s->time)
-                         : msg_copy(node->pool, s->data, s->size, f->route, f->sender, s->time);
+    if (for_loop || s->size > RECORD_COPY_MAX) {
+        msg = local_msg(node, s);
         if (!msg) {
             after->error = WEFT_EDROPPED;
-            continue;
+            return;
         }
-        if (has_callback)
-            continue;
-        if (interest_push(f->locals[l], msg))
-            node->queued_here++;
-        else
-            after->error = WEFT_EDROPPED;
     }
-    if (callbacks && !after->direct && msg) {
+    push_to_locals(node, s, msg, after);
+    if (for_loop) {
         if (local_put(node, f, msg, policy) < 0)
             after->error = WEFT_EDROPPED;
         after->wake |= node_todo(node, TODO_LOCAL);
     }
-    after->direct &= callbacks;
     weft_msg_unref(msg);
 }
 
@@ -267,13 +285,10 @@ static bool open_chunks(const struct flow *f, size_t need, struct seg *chunks[CH
 static bool push_at_once(weft_node *node, struct flow *f, const void *data, size_t size,
                          uint64_t time)
 {
-    weft_msg *msg = msg_copy(node->pool, data, size, f->route, f->sender, time);
-    if (!msg)
+    struct parcel p = {
+        .data = data, .size = size, .time = time, .route = f->route, .sender = f->sender};
+    if (size > RECORD_COPY_MAX || !interest_push_at_once(f->locals[0], &p))
         return false;
-    if (!interest_push_at_once(f->locals[0], msg)) {
-        weft_msg_unref(msg);
-        return false;
-    }
     node->queued_here++;
     return true;
 }
