@@ -94,13 +94,7 @@ static weft_interest *interest_new(weft_node *node, const char *route,
     i->options.block_ms = o->block_ms;
     i->command.run = run_open;
     list_init(&i->match_node);
-    if (!o->on_message) {
-        i->queue = queue_new(o->queue, o->policy);
-        if (!i->queue) {
-            interest_handle_free(i);
-            return NULL;
-        }
-    }
+    i->queue_limit = o->queue;
     return i;
 }
 
@@ -139,8 +133,7 @@ void weft_interest_close(weft_interest *i)
     if (!i || atomic_exchange(&i->closed, true))
         return;
     weft_node *node = i->node;
-    if (i->queue)
-        queue_expel(i->queue);
+    queue_expel(i);
     if (!on_loop(node) && (i->options.on_message || i->options.on_match)) {
         node_call(node, close_now, i); /* waits for a running callback */
         return;

@@ -219,7 +219,8 @@ struct weft_interest {
     bool matched;              /* plane; the loop alone writes it */
     atomic_uint_fast64_t delivered;
 
-    struct queue *queue; /* for weft_recv; NULL: there is a callback */
+    _Atomic(struct queue *) queue; /* for weft_recv; NULL: nothing came and nobody asked */
+    size_t queue_limit;
     atomic_uint_fast64_t dropped;
 };
 
@@ -233,11 +234,10 @@ static inline void interest_count_delivered(weft_interest *i)
 
 /* ---- Queues (queue.c): what waits for weft_recv ---- */
 
-struct parcel;                                                  /* records.h */
-struct queue *queue_new(size_t limit, enum weft_policy policy); /* NULL: out of memory */
-void queue_free(struct queue *q);                               /* NULL is ignored */
+struct parcel;                    /* records.h */
+void queue_free(struct queue *q); /* NULL is ignored */
 /* The interest is closed: nobody is left in weft_recv once this returns. */
-void queue_expel(struct queue *q);
+void queue_expel(weft_interest *i);
 /* How long a message may wait for room; 0: there is room, or it must not wait. A wait that begins
  * is ended by weft_recv. */
 uint32_t interest_wait_ms(weft_interest *i, size_t size);

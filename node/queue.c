@@ -46,7 +46,7 @@ struct queue {
 
 /* ---- Life ---- */
 
-struct queue *queue_new(size_t limit, enum weft_policy policy)
+static struct queue *queue_new(size_t limit, enum weft_policy policy)
 {
     struct queue *q = mem_zalloc(sizeof(*q));
     if (!q)
@@ -80,8 +80,25 @@ void queue_free(struct queue *q)
     mem_free(q);
 }
 
-void queue_expel(struct queue *q)
+/* Most interests of a node with very many have callbacks or hear nothing: the first message, or the
+ * first to ask for one, makes the queue. NULL: out of memory. */
+static struct queue *queue_of(weft_interest *i)
 {
+    struct queue *q = atomic_load_explicit(&i->queue, memory_order_acquire);
+    if (q)
+        return q;
+    struct queue *fresh = queue_new(i->queue_limit, i->options.policy);
+    if (!fresh || atomic_compare_exchange_strong(&i->queue, &q, fresh))
+        return fresh;
+    queue_free(fresh);
+    return q; /* another thread was first */
+}
+
+void queue_expel(weft_interest *i)
+{
+    struct queue *q = atomic_load_explicit(&i->queue, memory_order_acquire);
+    if (!q)
+        return;
     pthread_mutex_lock(&q->take);
     pthread_mutex_lock(&q->lock);
     q->closed = true;
@@ -102,7 +119,7 @@ static bool has_room(const struct queue *q, size_t size)
 
 uint32_t interest_wait_ms(weft_interest *i, size_t size)
 {
-    struct queue *q = i->queue;
+    struct queue *q = atomic_load_explicit(&i->queue, memory_order_acquire);
     if (!q || q->policy != WEFT_BLOCK || atomic_load_explicit(&i->closed, memory_order_relaxed))
         return 0;
     pthread_mutex_lock(&q->lock);
@@ -115,7 +132,7 @@ uint32_t interest_wait_ms(weft_interest *i, size_t size)
 
 bool interest_refuses(weft_interest *i, size_t size)
 {
-    struct queue *q = i->queue;
+    struct queue *q = atomic_load_explicit(&i->queue, memory_order_acquire);
     if (!q || atomic_load_explicit(&i->closed, memory_order_relaxed) ||
         (q->policy != WEFT_BLOCK && q->policy != WEFT_REFUSE))
         return false;
@@ -126,9 +143,8 @@ bool interest_refuses(weft_interest *i, size_t size)
 }
 
 /* Make room by policy. False: the new message is dropped. lock held */
-static bool make_room(weft_interest *i, size_t size)
+static bool make_room(weft_interest *i, struct queue *q, size_t size)
 {
-    struct queue *q = i->queue;
     if (q->policy == WEFT_KEEP_LAST || q->policy == WEFT_DROP_OLDEST) {
         bool all = q->policy == WEFT_KEEP_LAST;
         while (q->in.count && (all || !has_room(q, size))) {
@@ -143,9 +159,8 @@ static bool make_room(weft_interest *i, size_t size)
 }
 
 /* Tell those who wait for a message that one came. lock held */
-static void announce(weft_interest *i, size_t size)
+static void announce(weft_interest *i, struct queue *q, size_t size)
 {
-    struct queue *q = i->queue;
     q->bytes += size + RECORD_COST;
     interest_count_delivered(i);
     atomic_store_explicit(&q->pushed, atomic_load_explicit(&q->pushed, memory_order_relaxed) + 1,
@@ -160,13 +175,17 @@ static void announce(weft_interest *i, size_t size)
 
 bool interest_push(weft_interest *i, const struct parcel *p)
 {
-    struct queue *q = i->queue;
     if (atomic_load_explicit(&i->closed, memory_order_relaxed))
         return true; /* it wants nothing any more */
+    struct queue *q = queue_of(i);
+    if (!q) {
+        atomic_fetch_add(&i->dropped, 1);
+        return false;
+    }
     pthread_mutex_lock(&q->lock);
-    bool ok = make_room(i, p->size) && records_push(&q->in, p) == 0;
+    bool ok = make_room(i, q, p->size) && records_push(&q->in, p) == 0;
     if (ok)
-        announce(i, p->size);
+        announce(i, q, p->size);
     else
         atomic_fetch_add(&i->dropped, 1);
     pthread_mutex_unlock(&q->lock);
@@ -175,13 +194,13 @@ bool interest_push(weft_interest *i, const struct parcel *p)
 
 bool interest_push_at_once(weft_interest *i, const struct parcel *p)
 {
-    struct queue *q = i->queue;
-    if (q->policy == WEFT_KEEP_LAST || atomic_load_explicit(&i->closed, memory_order_relaxed))
+    struct queue *q = queue_of(i);
+    if (!q || q->policy == WEFT_KEEP_LAST || atomic_load_explicit(&i->closed, memory_order_relaxed))
         return false;
     pthread_mutex_lock(&q->lock);
     bool ok = has_room(q, p->size) && records_push(&q->in, p) == 0;
     if (ok)
-        announce(i, p->size);
+        announce(i, q, p->size);
     pthread_mutex_unlock(&q->lock);
     return ok;
 }
@@ -329,12 +348,14 @@ static int wait_for_message(struct queue *q, unsigned seen, uint64_t deadline)
 
 int weft_recv(weft_interest *i, weft_msg **ret_msg, int timeout_ms)
 {
-    if (!i || !ret_msg || !i->queue)
+    if (!i || !ret_msg || i->options.on_message)
         return WEFT_EINVAL;
     if (timeout_ms != 0 && on_loop(i->node))
         return WEFT_ELOOP;
     weft_node *node = i->node; /* the interest may go once its locks are free */
-    struct queue *q = i->queue;
+    struct queue *q = queue_of(i);
+    if (!q)
+        return WEFT_ENOMEM;
     uint64_t deadline = 0;
     for (;;) {
         pthread_mutex_lock(&q->take);
@@ -356,9 +377,11 @@ int weft_recv(weft_interest *i, weft_msg **ret_msg, int timeout_ms)
 
 int weft_interest_fd(weft_interest *i)
 {
-    struct queue *q = i->queue;
-    if (!q)
+    if (i->options.on_message)
         return WEFT_EINVAL;
+    struct queue *q = queue_of(i);
+    if (!q)
+        return WEFT_EMFILE;
     pthread_mutex_lock(&q->take);
     pthread_mutex_lock(&q->lock);
     if (q->fd < 0)

@@ -377,8 +377,8 @@ static struct conn *through_to(const weft_intent *i, size_t size)
         return NULL;
     struct conn *c = f->targets[0].conn;
     const struct outbox *o = &c->out;
-    bool idle = o->open && o->direct && !o->writing && list_empty(&c->flight) && outbox_empty(o);
-    return idle && o->compact && FRAME_COMPACT_HEAD + size <= o->peer_max ? c : NULL;
+    bool idle = o->direct && !o->writing && list_empty(&c->flight) && outbox_empty(o);
+    return idle && FRAME_COMPACT_HEAD + size <= o->compact_max ? c : NULL;
 }
 
 /* Returns whether the message is sent, or lost with the link. */
