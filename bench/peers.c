@@ -6,7 +6,22 @@
 #include "scenario.h"
 
 static const struct bench_system *const systems[] = {
-    &system_tcp, &system_zmq, &system_nng, &system_nats, &system_redis, &system_mosquitto,
+    &system_tcp,
+#ifdef BENCH_ZMQ
+    &system_zmq,
+#endif
+#ifdef BENCH_NNG
+    &system_nng,
+#endif
+#ifdef BENCH_NATS
+    &system_nats,
+#endif
+#ifdef BENCH_REDIS
+    &system_redis,
+#endif
+#ifdef BENCH_MOSQUITTO
+    &system_mosquitto,
+#endif
 };
 #define SYSTEMS (sizeof(systems) / sizeof(systems[0]))
 
@@ -44,6 +59,8 @@ int main(int argc, char **argv)
         return 0;
     }
     const struct bench_system *system = argc > 2 ? find(argv[1]) : NULL;
+    if (argc > 2 && !system)
+        fprintf(stderr, "bench-peers: no system '%s', or built without its library\n\n", argv[1]);
     if (!system || !scenario_exists(argv[2])) {
         print_usage(stderr);
         return 2;
