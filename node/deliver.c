@@ -14,7 +14,8 @@ void deliver_call(weft_node *node, weft_interest *interest, const weft_msg *msg)
     bool outer = node->delivering;
     node->delivering = true;
     node->delivered++;
-    interest_count_delivered(interest);
+    uint64_t called = atomic_load_explicit(&interest->called, memory_order_relaxed);
+    atomic_store_explicit(&interest->called, called + 1, memory_order_relaxed);
     interest->options.on_message(interest, msg, interest->options.user);
     node->delivering = outer;
 }

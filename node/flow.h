@@ -37,7 +37,6 @@ struct flow {
     bool own;                   /* it lies in a struct own_flow */
     uint32_t alias;             /* on links we send over */
     uint32_t link_alias;        /* remote: its number in the alias table of its link; 0: in none */
-    uint64_t messages;          /* plane, or loop where remote */
     struct str *route, *sender; /* references held */
     struct router_intent *intent;
     uint64_t *dropped; /* WEFT_DROP_REASONS counters; NULL: nothing was; plane */
@@ -45,6 +44,7 @@ struct flow {
         struct target target;                   /* the only one, and there are no locals */
         weft_interest *locals[FLOW_FEW_LOCALS]; /* up to so many, and there are no targets */
     } few;
+    uint64_t messages; /* plane, or loop where remote; away from what the other only reads */
 };
 
 /* The flow of a route that this node itself publishes. */

@@ -182,7 +182,7 @@ static void add_route(void *ctx, const struct router_info *info)
             memcpy(r->dropped, f->dropped, sizeof(r->dropped));
         plane_unlock(out->node);
     } else if (i && !info->intent) {
-        r->messages = atomic_load(&i->delivered);
+        r->messages = atomic_load(&i->called) + queue_pushed(i);
         r->dropped[interest_drop_reason(i)] = atomic_load(&i->dropped);
     }
 }

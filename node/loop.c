@@ -16,7 +16,7 @@
 #include "base/mem.h"
 #include "node/node.h"
 
-#define BURST 8          /* messages of other threads in one go */
+#define BURST 2          /* messages of other threads in one go */
 #define BURST_PAUSES 64  /* of the processor */
 #define SETTLE_ROUNDS 16 /* then the loop gets its turn, and settling goes on after it */
 

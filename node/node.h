@@ -217,20 +217,12 @@ struct weft_interest {
     atomic_bool closed;
     bool opened, close_wanted; /* plane */
     bool matched;              /* plane; the loop alone writes it */
-    atomic_uint_fast64_t delivered;
 
     _Atomic(struct queue *) queue; /* for weft_recv; NULL: nothing came and nobody asked */
     size_t queue_limit;
     atomic_uint_fast64_t dropped;
+    atomic_uint_fast64_t called; /* times its callback was; the loop alone counts */
 };
-
-/* Only one thread at a time counts: the loop, or who holds the queue's lock. */
-static inline void interest_count_delivered(weft_interest *i)
-{
-    atomic_store_explicit(&i->delivered,
-                          atomic_load_explicit(&i->delivered, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
-}
 
 /* ---- Queues (queue.c): what waits for weft_recv ---- */
 
@@ -245,6 +237,7 @@ uint32_t interest_wait_ms(weft_interest *i, size_t size);
 bool interest_push(weft_interest *i, const struct parcel *p);
 /* The same if nothing has to be dropped or waited for. False: nothing happened. */
 bool interest_push_at_once(weft_interest *i, const struct parcel *p);
+uint64_t queue_pushed(const weft_interest *i); /* messages that ever came in */
 /* Would it be dropped, for want of room? */
 bool interest_refuses(weft_interest *i, size_t size);
 enum weft_drop interest_drop_reason(const weft_interest *i); /* of what its queue drops */

@@ -21,27 +21,35 @@
 
 #define GIVE_BACK ((size_t)64 << 10)
 #define LARGE_QUEUE (16 * GIVE_BACK) /* from here on portions are given back */
-#define PAUSES 64                    /* of the processor, before a receiver sleeps */
+#define SMALL_BATCH 64
+#define PAUSES 64 /* of the processor, before a receiver sleeps */
+
+/* What senders write with each message, what receivers write, and what hardly changes lie apart: a
+ * line of memory that two processors write to in turn costs each of them more than the message. */
+#define LINE 64
 
 struct queue {
     size_t limit;
     enum weft_policy policy;
+    struct msg_pool *pool; /* of what receivers get; its lock is `take` */
+    atomic_int fd;         /* readable while messages wait; -1: none. Written under both locks */
+    bool closed;           /* likewise */
+    char apart[LINE];
 
     pthread_mutex_t lock; /* after plane, after take */
-    pthread_cond_t arrived;
     struct records in;
-    size_t bytes;             /* of both rings, and `taken` */
-    unsigned waiters, called; /* asleep in weft_recv; those of them that were signalled */
-    bool stuck;               /* BLOCK ran out of time */
-    bool closed;
-    atomic_bool blocking; /* a link or a sender waits for room */
-    atomic_uint pushed;   /* in all; changes when there is something new to see */
+    size_t bytes;                /* of both rows, and `taken` */
+    atomic_uint_fast64_t pushed; /* messages in all */
+    unsigned waiters, called;    /* asleep in weft_recv; those of them that were signalled */
+    bool stuck;                  /* BLOCK ran out of time */
+    atomic_bool blocking;        /* a link or a sender waits for room */
+    pthread_cond_t arrived;
+    char apart_too[LINE];
 
     pthread_mutex_t take;
     struct records out;
-    struct msg_pool *pool; /* of what receivers get; its lock is take */
-    size_t taken;          /* bytes not yet given back */
-    atomic_int fd;         /* readable while messages wait; -1: none. Written under both locks */
+    size_t taken;   /* bytes not yet given back */
+    uint32_t batch; /* messages of the last swap */
 };
 
 /* ---- Life ---- */
@@ -159,10 +167,9 @@ static bool make_room(weft_interest *i, struct queue *q, size_t size)
 }
 
 /* Tell those who wait for a message that one came. lock held */
-static void announce(weft_interest *i, struct queue *q, size_t size)
+static void announce(struct queue *q, size_t size)
 {
     q->bytes += size + RECORD_COST;
-    interest_count_delivered(i);
     atomic_store_explicit(&q->pushed, atomic_load_explicit(&q->pushed, memory_order_relaxed) + 1,
                           memory_order_release);
     if (q->waiters > q->called) {
@@ -185,7 +192,7 @@ bool interest_push(weft_interest *i, const struct parcel *p)
     pthread_mutex_lock(&q->lock);
     bool ok = make_room(i, q, p->size) && records_push(&q->in, p) == 0;
     if (ok)
-        announce(i, q, p->size);
+        announce(q, p->size);
     else
         atomic_fetch_add(&i->dropped, 1);
     pthread_mutex_unlock(&q->lock);
@@ -200,7 +207,7 @@ bool interest_push_at_once(weft_interest *i, const struct parcel *p)
     pthread_mutex_lock(&q->lock);
     bool ok = has_room(q, p->size) && records_push(&q->in, p) == 0;
     if (ok)
-        announce(i, q, p->size);
+        announce(q, p->size);
     pthread_mutex_unlock(&q->lock);
     return ok;
 }
@@ -239,7 +246,7 @@ struct taking {
     weft_msg *msg;
     int error;     /* there is one, but no memory for it */
     bool wake;     /* call unblock */
-    unsigned seen; /* q->pushed, when there was nothing */
+    uint64_t seen; /* q->pushed, when there was nothing */
 };
 
 static void take_from(struct queue *q, struct records *r, struct taking *t)
@@ -251,13 +258,24 @@ static void take_from(struct queue *q, struct records *r, struct taking *t)
         t->error = WEFT_ENOMEM;
 }
 
+/* A receiver that is faster than the senders would meet them at the lock for every few messages.
+ * Not to look for a moment leaves them the memory they write to, and lets a batch gather. */
+static void let_gather(const struct queue *q)
+{
+    for (int i = 0; i < PAUSES && q->batch < SMALL_BATCH; i++)
+        cpu_relax();
+}
+
 /* Fill `out`, or take from `in` itself. take held */
 static void refill(struct queue *q, struct taking *t)
 {
+    if (swaps(q))
+        let_gather(q);
     pthread_mutex_lock(&q->lock);
     t->wake = give_back(q);
     t->seen = atomic_load_explicit(&q->pushed, memory_order_relaxed);
     if (swaps(q)) {
+        q->batch = q->in.count;
         struct records empty = q->out;
         q->out = q->in;
         q->in = empty;
@@ -299,15 +317,6 @@ static struct taking take_one(struct queue *q)
     return t;
 }
 
-/* A sender at full speed has the next messages ready sooner than a thread falls asleep. Not looking
- * meanwhile leaves it the memory they go to, and lets a batch gather. */
-static bool pause_for_more(const struct queue *q, unsigned seen)
-{
-    for (int i = 0; i < PAUSES; i++)
-        cpu_relax();
-    return atomic_load_explicit(&q->pushed, memory_order_acquire) != seen;
-}
-
 /* Nothing waits: what a burst took goes back. */
 static void trim(struct queue *q)
 {
@@ -322,10 +331,8 @@ static void trim(struct queue *q)
 }
 
 /* Wait until there is something new to see. Errors: WEFT_ETIMEDOUT, WEFT_ECLOSED. */
-static int wait_for_message(struct queue *q, unsigned seen, uint64_t deadline)
+static int wait_for_message(struct queue *q, uint64_t seen, uint64_t deadline)
 {
-    if (deadline && pause_for_more(q, seen))
-        return 0;
     trim(q);
     int rc = 0;
     pthread_mutex_lock(&q->lock);
@@ -373,6 +380,12 @@ int weft_recv(weft_interest *i, weft_msg **ret_msg, int timeout_ms)
         if (rc < 0)
             return rc;
     }
+}
+
+uint64_t queue_pushed(const weft_interest *i)
+{
+    struct queue *q = atomic_load_explicit(&i->queue, memory_order_acquire);
+    return q ? atomic_load_explicit(&q->pushed, memory_order_relaxed) : 0;
 }
 
 int weft_interest_fd(weft_interest *i)
