@@ -83,9 +83,9 @@ int local_put(weft_node *node, struct flow *flow, weft_msg *msg, enum weft_polic
         drop_oldest(node, msg->size);
     if (!local_has_room(q, node->options.outbox, msg->size)) {
         count_drop(node, flow, policy == WEFT_BLOCK ? WEFT_DROP_TIMEOUT : WEFT_DROP_REFUSED);
+        weft_msg_unref(msg);
         return WEFT_EDROPPED;
     }
-    msg = weft_msg_ref(msg);
     msg->flow = flow;
     msg->next = NULL;
     *q->tail = msg;

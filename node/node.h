@@ -165,7 +165,8 @@ static inline bool local_has_room(const struct local_queue *q, size_t limit, siz
 {
     return q->bytes == 0 || q->bytes + size + LOCAL_COST <= limit;
 }
-/* Queue by policy; holds a reference. Errors: WEFT_EDROPPED, counted. */
+/* Queue by policy; takes the caller's reference over. Errors: WEFT_EDROPPED, counted, the reference
+ * is released. */
 int local_put(weft_node *node, struct flow *flow, weft_msg *msg, enum weft_policy policy);
 
 /* ---- Interests and intents ---- */

@@ -178,12 +178,13 @@ static void send_to_locals(weft_node *node, const struct sending *s, enum weft_p
         }
     }
     push_to_locals(node, s, msg, after);
-    if (for_loop) {
-        if (local_put(node, f, msg, policy) < 0)
-            after->error = WEFT_EDROPPED;
-        after->wake |= node_todo(node, TODO_LOCAL);
+    if (!for_loop) {
+        weft_msg_unref(msg);
+        return;
     }
-    weft_msg_unref(msg);
+    if (local_put(node, f, msg, policy) < 0)
+        after->error = WEFT_EDROPPED;
+    after->wake |= node_todo(node, TODO_LOCAL);
 }
 
 static void call_directly(weft_node *node, const struct sending *s)
