@@ -175,15 +175,26 @@ static void stand_again(struct mesh *m, struct mesh_link *l, struct moment now)
     mesh_event(m, WEFT_EVENT_PEER_UP, l, NULL, 0, NULL);
 }
 
+/* The link that o stepped back for has gone, and that one's winner is in its place. */
+static void follow(struct mesh *m, struct mesh_link *o, struct mesh_link *winner, struct moment now)
+{
+    o->priv->displaced_by = winner->id;
+    if (o->state != LINK_RETIRING || winner->state < LINK_UP)
+        return;
+    m->ops->replaced(m->ctx, o, winner);
+    if (winner->priv->agreed && !o->priv->said_goodbye)
+        say_goodbye(m, o, now);
+}
+
 void handover_ended(struct mesh *m, struct mesh_link *l, struct moment now)
 {
     struct mesh_link *winner = winner_of(m, l);
-    list_each (it, &m->links) {
+    list_each_safe (it, &m->links) {
         struct mesh_link *o = list_entry(it, struct mesh_link, node);
         if (o->priv->displaced_by != l->id)
             continue;
         if (winner)
-            o->priv->displaced_by = winner->id;
+            follow(m, o, winner, now);
         else
             stand_again(m, o, now);
     }

@@ -1,14 +1,13 @@
 /* Bulk: who writes, when messages come faster than the loop could be woken for them.
  *
  * A lone message wakes the loop, which writes it at once. When the loop finds that more has
- * gathered while it wrote, or a sender that a whole chunk has, the outbox is in bulk: from then on
- * senders write a chunk whenever one is full, with the bytes still in their cache and no thread
- * switched to, and nobody wakes the loop. What a sender leaves behind in a chunk that is not full
- * is the loop's: every BULK_TICK_US it looks at the outboxes in bulk, and one for which no sender
- * has written since the last look is written by the loop, and out of bulk.
+ * gathered while it wrote, or a sender that DIRECT_MIN bytes have, the outbox is in bulk: from then
+ * on a sender writes whenever so much has gathered, with the bytes still in its cache and no thread
+ * switched to, and nobody wakes the loop. What a sender leaves behind is the loop's: every
+ * BULK_TICK_US it looks at the outboxes in bulk, and one to which no sender has written since the
+ * last look is written by the loop, and out of bulk.
  *
- *     idle ──queued──▶ loop writes ──more has come meanwhile──▶ bulk ──a tick without a write──▶
- * idle
+ *     idle ──queued──▶ loop writes ──more has come──▶ bulk ──a tick without a write──▶ idle
  *
  * Failure modes: without a timer (no descriptors left) nothing goes to bulk, and the loop writes
  * everything. A socket that takes no more makes the loop wait for it; senders go on queueing. */
@@ -55,7 +54,9 @@ static void look_after(weft_node *node)
         bool quiet = o->writing ? o->messages == o->messages_seen : o->writes == o->writes_seen;
         if (quiet) {
             bulk_leave(o);
-            if (!o->writing)
+            if (o->writing)
+                o->passed_over = true; /* who writes has the loop look again */
+            else
                 node_mark_dirty(node, o);
         }
         o->writes_seen = o->writes;

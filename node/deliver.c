@@ -1,8 +1,7 @@
 /* Delivery of messages to this node's interests, and the relay of a router to its leaves.
  *
- * What comes over a link goes to callbacks straight from the read buffer, to queues as one shared
- * copy, and to other links as a frame with another alias: its payload is copied once and looked at
- * never. */
+ * What comes over a link goes to callbacks straight from the read buffer, to queues as bytes (if it
+ * is large, as one shared copy), and to other links as a frame with another alias. */
 #include "base/mem.h"
 #include "node/node.h"
 #include "node/records.h"

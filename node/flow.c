@@ -129,16 +129,24 @@ static void gather_target(void *ctx, const struct router_target *t)
         g->targets[g->n_targets++] = (struct target){.conn = c, .route = t->route};
 }
 
+static bool is_target(const struct gather *g, uint32_t link)
+{
+    bool found = false;
+    for (uint32_t i = 0; link && i < g->n_targets; i++)
+        found |= g->targets[i].conn->id == link;
+    return found;
+}
+
 /* Of two links to one node, the newer one alone, once it has the interest too. */
 static void drop_replaced(struct gather *g)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < g->n_targets; i++) {
-        uint32_t by = g->targets[i].conn->replaced_by;
-        bool both = false;
-        for (uint32_t k = 0; by && k < g->n_targets; k++)
-            both |= g->targets[k].conn->id == by;
-        if (!both)
+        if (is_target(g, g->targets[i].conn->replaced_by))
+            g->targets[i].route = NULL; /* marked; one may be replaced by another that is, too */
+    }
+    for (uint32_t i = 0; i < g->n_targets; i++) {
+        if (g->targets[i].route)
             g->targets[kept++] = g->targets[i];
     }
     g->n_targets = kept;

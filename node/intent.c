@@ -1,11 +1,5 @@
-/* Intents: opened in the caller's thread, registered by the loop, sent on from any thread.
- *
- * The happy path of weft_send: take plane, find the flow, append one frame to the outbox of each
- * linked peer and one message to the queue of each local interest, release plane, wake the loop if
- * it is not on its way already. Nobody interested: a lock and a look.
- *
- * No room somewhere: the intent's policy decides, for that peer alone. BLOCK waits before anything
- * is queued, so that a message is queued everywhere at one moment and every peer sees one order. */
+/* Intents: opened in the caller's thread, registered by the loop, withdrawn behind their last
+ * message. How they are sent on is in send.c. */
 #include <string.h>
 
 #include "base/mem.h"

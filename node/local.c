@@ -46,22 +46,25 @@ static void count_drop(weft_node *node, struct flow *flow, enum weft_drop reason
     node->dropped[reason]++;
 }
 
-/* KEEP_LAST: at most one message of the flow waits. */
-static void drop_former(weft_node *node, struct flow *flow)
+/* KEEP_LAST: put the message in the place of the one of its flow that waits. False: none does. */
+static bool replace_former(weft_node *node, struct flow *flow, weft_msg *msg)
 {
     struct local_queue *q = &node->local;
     weft_msg **at = &q->head;
     while (*at && (*at)->flow != flow)
         at = &(*at)->next;
-    weft_msg *msg = *at;
-    if (!msg)
-        return;
-    *at = msg->next;
+    weft_msg *old = *at;
+    if (!old)
+        return false;
+    msg->flow = flow;
+    msg->next = old->next;
+    *at = msg;
     if (!msg->next)
-        q->tail = at;
-    q->bytes -= msg->size + LOCAL_COST;
+        q->tail = &msg->next;
+    q->bytes += msg->size - old->size;
     count_drop(node, flow, WEFT_DROP_REPLACED);
-    weft_msg_unref(msg);
+    weft_msg_unref(old);
+    return true;
 }
 
 static void drop_oldest(weft_node *node, size_t size)
@@ -77,8 +80,8 @@ static void drop_oldest(weft_node *node, size_t size)
 int local_put(weft_node *node, struct flow *flow, weft_msg *msg, enum weft_policy policy)
 {
     struct local_queue *q = &node->local;
-    if (policy == WEFT_KEEP_LAST)
-        drop_former(node, flow);
+    if (policy == WEFT_KEEP_LAST && replace_former(node, flow, msg))
+        return 0;
     if (policy == WEFT_DROP_OLDEST)
         drop_oldest(node, msg->size);
     if (!local_has_room(q, node->options.outbox, msg->size)) {

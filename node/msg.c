@@ -11,8 +11,9 @@
  * A block on its way back keeps the names it had: the next message is mostly of the same route, and
  * counting references that two processors share costs more than the rest.
  *
- * The pool outlives its node as long as messages do: `holders` counts its blocks, and one for the
- * node. Once the node has gone, `returned` is closed and blocks go back to the heap. */
+ * A pool belongs to a node or a queue, and outlives that as long as messages do: `holders` counts
+ * its blocks, and one for the owner. Once that has gone, `returned` is closed and blocks go back to
+ * the heap. */
 #include <pthread.h>
 #include <string.h>
 
@@ -24,7 +25,7 @@
 #define TRIM_NS NS_PER_SEC /* between two trims: the next burst may be on its way */
 
 static const size_t shelf_size[SHELVES] = {64, 256, 1024, 4096};
-static const size_t shelf_keep[SHELVES] = {16384, 4096, 1024, 256}; /* blocks when nothing waits */
+static const size_t shelf_keep[SHELVES] = {4096, 1024, 256, 64}; /* blocks when nothing waits */
 
 struct msg_pool {
     pthread_mutex_t *lock;
@@ -35,7 +36,7 @@ struct msg_pool {
     atomic_uint_fast64_t trim_at; /* not before; monotonic */
 };
 
-static weft_msg closed; /* stands at the end of `returned` once the node has gone */
+static weft_msg closed; /* stands at the end of `returned` once the owner has gone */
 
 struct msg_pool *pool_new(pthread_mutex_t *lock)
 {
@@ -101,11 +102,11 @@ static bool too_many(const struct msg_pool *pool, int shelf)
     return atomic_load_explicit(&pool->blocks[shelf], memory_order_relaxed) > shelf_keep[shelf];
 }
 
-bool pool_trim(struct msg_pool *pool, uint64_t mono)
+void pool_trim(struct msg_pool *pool, uint64_t mono)
 {
     uint64_t due = atomic_load_explicit(&pool->trim_at, memory_order_relaxed);
     if (mono < due || !atomic_compare_exchange_strong(&pool->trim_at, &due, mono + TRIM_NS))
-        return false;
+        return;
     for (int i = 0; i < SHELVES; i++) {
         while (too_many(pool, i)) {
             pthread_mutex_lock(pool->lock);
@@ -116,7 +117,6 @@ bool pool_trim(struct msg_pool *pool, uint64_t mono)
             free_block(msg);
         }
     }
-    return true;
 }
 
 static int shelf_for(size_t size)

@@ -1,15 +1,14 @@
 /* What the files of node/ share: the composition root's own structures.
  *
- * Three kinds of state, three rules:
- *   loop    touched by the loop's thread alone, no lock: mesh, connections, alias tables, commands
- * being run. plane   guarded by node->plane: fan-outs of local intents, outboxes, the local queue,
- * posted commands, counters of what was sent. Held for short and never while calling user code.
- *   queue   guarded by interest->lock: what waits for weft_recv. Taken after plane, never before.
+ * Kinds of state, and who may touch them:
  *
- *     weft_send ─ plane ─▶ flow (fan-out) ─▶ outbox of each peer ─ wake ─▶ loop: writer
- *                                        └▶ interest queue, or local queue ─ wake ─▶ loop:
- * callbacks read ─ loop ─▶ frames in place ─▶ alias table ─▶ flow ─▶ interests, outboxes of leaves
- */
+ * - loop: the loop's thread alone, without a lock. Mesh, connections, alias tables.
+ * - plane: who holds node->plane. Fan-outs of our intents, outboxes, the list for callbacks, posted
+ *   commands, counters of what was sent. Held for short, and never while user code runs.
+ * - token: who set outbox->writing under plane. What of an outbox is being written.
+ * - a queue's two locks (queue.c): what waits for weft_recv. Taken after plane, never before.
+ *
+ * docs/internals/node.md has the drawing of a message's way. */
 #ifndef NODE_NODE_H
 #define NODE_NODE_H
 

@@ -47,9 +47,9 @@ struct weft_msg {
 /* Blocks for messages, taken with a lock held, given back by any thread without. */
 struct msg_pool *pool_new(pthread_mutex_t *lock); /* NULL: out of memory */
 void pool_close(struct msg_pool *pool);           /* its messages may live on; NULL is ignored */
-/* Nothing waits: give most of what a burst took back to the heap, once a second at most. Returns
- * whether it was time. lock not held */
-bool pool_trim(struct msg_pool *pool, uint64_t mono);
+/* Nothing waits: give most of what a burst took back to the heap, once a second at most. lock not
+ * held */
+void pool_trim(struct msg_pool *pool, uint64_t mono);
 
 /* NULL: out of memory. With a pool: its lock held. pool NULL: from the heap. */
 weft_msg *msg_copy(struct msg_pool *pool, const void *data, size_t size, struct str *route,

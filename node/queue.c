@@ -40,7 +40,8 @@ struct queue {
     struct records in;
     size_t bytes;                /* of both rows, and `taken` */
     atomic_uint_fast64_t pushed; /* messages in all */
-    unsigned waiters, called;    /* asleep in weft_recv; those of them that were signalled */
+    unsigned asleep, signalled;  /* in weft_recv; those of them that were woken */
+    unsigned inside;             /* calls of weft_recv that found nothing and are not over */
     bool stuck;                  /* BLOCK ran out of time */
     atomic_bool blocking;        /* a link or a sender waits for room */
     pthread_cond_t arrived;
@@ -112,7 +113,7 @@ void queue_expel(weft_interest *i)
     q->closed = true;
     pthread_cond_broadcast(&q->arrived);
     pthread_mutex_unlock(&q->take);
-    while (q->waiters)
+    while (q->inside)
         pthread_cond_wait(&q->arrived, &q->lock);
     pthread_mutex_unlock(&q->lock);
 }
@@ -172,8 +173,8 @@ static void announce(struct queue *q, size_t size)
     q->bytes += size + RECORD_COST;
     atomic_store_explicit(&q->pushed, atomic_load_explicit(&q->pushed, memory_order_relaxed) + 1,
                           memory_order_release);
-    if (q->waiters > q->called) {
-        q->called++;
+    if (q->asleep > q->signalled) {
+        q->signalled++;
         pthread_cond_signal(&q->arrived);
     }
     if (q->fd >= 0 && q->in.count == 1)
@@ -246,6 +247,8 @@ struct taking {
     weft_msg *msg;
     int error;     /* there is one, but no memory for it */
     bool wake;     /* call unblock */
+    bool may_wait; /* the caller has time */
+    bool inside;   /* counted in q->inside */
     uint64_t seen; /* q->pushed, when there was nothing */
 };
 
@@ -266,13 +269,14 @@ static void let_gather(const struct queue *q)
         cpu_relax();
 }
 
-/* Fill `out`, or take from `in` itself. take held */
+/* Fill `out`, or take from `in` itself. A call that finds nothing is counted before any lock is
+ * free: closing waits for it. take held */
 static void refill(struct queue *q, struct taking *t)
 {
-    if (swaps(q))
+    if (swaps(q) && t->may_wait)
         let_gather(q);
     pthread_mutex_lock(&q->lock);
-    t->wake = give_back(q);
+    t->wake |= give_back(q);
     t->seen = atomic_load_explicit(&q->pushed, memory_order_relaxed);
     if (swaps(q)) {
         q->batch = q->in.count;
@@ -282,6 +286,10 @@ static void refill(struct queue *q, struct taking *t)
     } else if (q->in.count) {
         take_from(q, &q->in, t);
         t->wake |= give_back(q);
+    }
+    if (!t->inside && !t->msg && q->out.count == 0) {
+        q->inside++;
+        t->inside = true;
     }
     pthread_mutex_unlock(&q->lock);
 }
@@ -297,31 +305,30 @@ static void quiet_fd(struct queue *q)
 }
 
 /* The next message, or none. take held */
-static struct taking take_one(struct queue *q)
+static void take_one(struct queue *q, struct taking *t)
 {
-    struct taking t = {0};
-    if (q->closed)
-        return t;
+    if (q->closed) {
+        t->error = WEFT_ECLOSED;
+        return;
+    }
     if (q->out.count == 0)
-        refill(q, &t);
-    if (!t.msg && q->out.count && t.error == 0) {
-        take_from(q, &q->out, &t);
+        refill(q, t);
+    if (!t->msg && q->out.count && t->error == 0) {
+        take_from(q, &q->out, t);
         if (q->taken >= GIVE_BACK || q->limit < LARGE_QUEUE) {
             pthread_mutex_lock(&q->lock);
-            t.wake |= give_back(q);
+            t->wake |= give_back(q);
             pthread_mutex_unlock(&q->lock);
         }
     }
-    if (t.msg && q->fd >= 0 && q->out.count == 0)
+    if (t->msg && q->fd >= 0 && q->out.count == 0)
         quiet_fd(q);
-    return t;
 }
 
 /* Nothing waits: what a burst took goes back. */
 static void trim(struct queue *q)
 {
-    if (!pool_trim(q->pool, mono_ns()))
-        return;
+    pool_trim(q->pool, mono_ns());
     pthread_mutex_lock(&q->take);
     pthread_mutex_lock(&q->lock);
     records_trim(&q->in);
@@ -333,24 +340,56 @@ static void trim(struct queue *q)
 /* Wait until there is something new to see. Errors: WEFT_ETIMEDOUT, WEFT_ECLOSED. */
 static int wait_for_message(struct queue *q, uint64_t seen, uint64_t deadline)
 {
-    trim(q);
+    if (deadline)
+        trim(q);
     int rc = 0;
     pthread_mutex_lock(&q->lock);
     if (!q->closed && atomic_load_explicit(&q->pushed, memory_order_relaxed) == seen) {
-        q->waiters++;
+        q->asleep++;
         if (deadline == 0 || !cond_wait_until(&q->arrived, &q->lock, deadline))
             rc = WEFT_ETIMEDOUT;
-        q->waiters--;
-        q->called -= q->called > 0;
+        q->asleep--;
+        q->signalled -= q->signalled > 0;
     }
     if (q->closed) {
         rc = WEFT_ECLOSED;
-        pthread_cond_broadcast(&q->arrived);
     } else if (rc < 0 && atomic_load_explicit(&q->pushed, memory_order_relaxed) != seen) {
         rc = 0;
     }
     pthread_mutex_unlock(&q->lock);
     return rc;
+}
+
+/* Take a message, waiting for it. */
+static int take_or_wait(weft_interest *i, struct queue *q, struct taking *t, int timeout_ms)
+{
+    weft_node *node = i->node; /* the interest may go once a call that found something is over */
+    uint64_t deadline = 0;
+    for (;;) {
+        pthread_mutex_lock(&q->take);
+        take_one(q, t);
+        pthread_mutex_unlock(&q->take);
+        if (t->wake)
+            unblock(node);
+        t->wake = false;
+        if (t->msg || t->error)
+            return t->error;
+        if (timeout_ms && !deadline)
+            deadline = deadline_after(timeout_ms);
+        int rc = wait_for_message(q, t->seen, deadline);
+        if (rc < 0)
+            return rc;
+    }
+}
+
+/* A call that was counted is over: the queue may go now. */
+static void leave(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    q->inside--;
+    if (q->closed)
+        pthread_cond_broadcast(&q->arrived);
+    pthread_mutex_unlock(&q->lock);
 }
 
 int weft_recv(weft_interest *i, weft_msg **ret_msg, int timeout_ms)
@@ -359,27 +398,16 @@ int weft_recv(weft_interest *i, weft_msg **ret_msg, int timeout_ms)
         return WEFT_EINVAL;
     if (timeout_ms != 0 && on_loop(i->node))
         return WEFT_ELOOP;
-    weft_node *node = i->node; /* the interest may go once its locks are free */
     struct queue *q = queue_of(i);
     if (!q)
         return WEFT_ENOMEM;
-    uint64_t deadline = 0;
-    for (;;) {
-        pthread_mutex_lock(&q->take);
-        struct taking t = take_one(q);
-        pthread_mutex_unlock(&q->take);
-        if (t.wake)
-            unblock(node);
-        if (t.msg)
-            *ret_msg = t.msg;
-        if (t.msg || t.error)
-            return t.error;
-        if (timeout_ms && !deadline)
-            deadline = deadline_after(timeout_ms);
-        int rc = wait_for_message(q, t.seen, deadline);
-        if (rc < 0)
-            return rc;
-    }
+    struct taking t = {.may_wait = timeout_ms != 0};
+    int rc = take_or_wait(i, q, &t, timeout_ms);
+    if (t.inside)
+        leave(q);
+    if (t.msg)
+        *ret_msg = t.msg;
+    return rc;
 }
 
 uint64_t queue_pushed(const weft_interest *i)

@@ -392,7 +392,7 @@ static bool write_through(weft_intent *i, const void *data, size_t size, int *re
     if (c) {
         struct flow *f = i->flow;
         uint8_t head[FRAME_COMPACT_HEAD];
-        frame_put_compact(head, f->alias, recent_time(node), size);
+        frame_put_compact(head, f->alias, stamp(node, f), size);
         uv_buf_t bufs[] = {
             uv_buf_init((char *)head, sizeof(head)),
             uv_buf_init((char *)(uintptr_t)data, (unsigned)size),

@@ -104,19 +104,31 @@ bool conn_give(struct conn *c, int result)
     if (result == WHOLLY) {
         wake = land(c, false);
     } else if (result == PARTLY) {
-        o->writing = false; /* the loop waits until the socket takes more */
+        o->writing = false;        /* the loop waits until the socket takes more */
+        if (c->node->room_waiters) /* conn_stop_senders */
+            pthread_cond_broadcast(&c->node->room);
     } else {
         wake = land(c, true);
         o->error = result;
         o->direct = false;
     }
-    if (c->node->room_waiters)
-        pthread_cond_broadcast(&c->node->room);
     bool left = o->passed_over && !o->bulk;
     o->passed_over = false;
     if (result != WHOLLY || left || !list_empty(&o->control))
         wake |= node_mark_dirty(c->node, o);
     return wake;
+}
+
+/* What the kernel did not take goes to the flight, which belongs to who holds the token. Returns
+ * what conn_give wants, or an error: half a frame is out, and the link cannot go on. */
+static int keep_rest(struct conn *c, uint32_t alias, const uv_buf_t bufs[2], ssize_t done)
+{
+    if (done < 0)
+        return (int)done;
+    if ((size_t)done == bufs[0].len + bufs[1].len)
+        return WHOLLY;
+    int rc = outbox_keep_rest(c->node, &c->flight, alias, bufs, (size_t)done);
+    return rc < 0 ? rc : PARTLY;
 }
 
 int conn_write_through(struct conn *c, uint32_t alias, const uv_buf_t bufs[2])
@@ -129,21 +141,13 @@ int conn_write_through(struct conn *c, uint32_t alias, const uv_buf_t bufs[2])
     outbox_count_flying(o, size);
     plane_unlock(node);
     ssize_t done = stream_write_some(c->stream, bufs, 2);
+    int result = keep_rest(c, alias, bufs, done);
     plane_lock(node);
-    if (done >= 0 && (size_t)done < size) {
-        outbox_count_written(o, (size_t)done);
-        size -= (size_t)done;
-        int rc = outbox_keep_rest(node, &c->flight, alias, bufs, (size_t)done);
-        if (rc == 0)
-            return PARTLY;
-        done = rc; /* half a frame is out: the link cannot go on */
-    }
-    if (done < 0) {
+    if (result < 0)
         outbox_count_lost(node, o, alias, size);
-        return (int)done;
-    }
-    outbox_count_written(o, size);
-    return WHOLLY;
+    else
+        outbox_count_written(o, (size_t)done);
+    return result;
 }
 
 void conn_stop_senders(struct conn *c)
