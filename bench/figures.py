@@ -22,6 +22,12 @@ def figures(results, table, case, variant, metric):
     return [None if value is None else value.get(metric) for value in results.get((table.name, case.label, variant))]
 
 
+def untold(results, table, case, variant, metric):
+    """Whether there were results, and none of them had this figure."""
+    values = [value for value in results.get((table.name, case.label, variant)) if value is not None]
+    return bool(values) and all(value.get(metric) is None for value in values)
+
+
 def ratio(results, table, case, versus, metric):
     """The subject against another variant: each round's ratio, and of these the median."""
     ours = figures(results, table, case, table.subject, metric)
@@ -52,6 +58,7 @@ class Verdict:
     spread: Spread  # of the figure or the ratio; None: could not be measured
     reached: bool
     lost: float
+    untold: bool = False  # the runs succeeded, but did not tell the figure
 
 
 def judge(results, table, goal):
@@ -62,7 +69,7 @@ def judge(results, table, goal):
         found = spread(figures(results, table, case, table.subject, goal.metric))
     lost = lost_share(results, table, case, table.subject) if table.lossless else 0
     if found is None:
-        return Verdict(None, False, lost)
+        return Verdict(None, False, lost, untold(results, table, case, table.subject, goal.metric))
     value = found.median
     kept = value >= goal.bound if goal.least else value < goal.bound if goal.below else value <= goal.bound
     return Verdict(found, kept and not lost, lost)

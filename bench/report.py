@@ -3,7 +3,7 @@
 import os
 import re
 
-from figures import error_of, figures, first_value, judge, lost_share, ratio, spread
+from figures import error_of, figures, first_value, judge, lost_share, ratio, spread, untold
 from measure import FAILURES
 from plan import PEERS, WEFT
 
@@ -65,7 +65,7 @@ def goal_text(goal, unit):
 
 def mark(verdict):
     if verdict.spread is None:
-        return "**not measured**"
+        return "**not told**" if verdict.untold else "**not measured**"
     if verdict.lost:
         return f"**no: {percent(verdict.lost)} lost**"
     return "yes" if verdict.reached else "**no**"
@@ -87,14 +87,19 @@ def markdown(rows):
     return "\n".join([lines[0], "|" + "---|" * len(keep)] + lines[1:])
 
 
+def why_none(results, table, case, metric, variant):
+    if untold(results, table, case, variant, metric.key):
+        return "not told"
+    return f"failed: {error_of(results, table, case, variant) or 'not measured'}"
+
+
 def variant_row(results, table, case, metric, variant):
     found = spread(figures(results, table, case, variant, metric.key))
     goal = next((g for g in table.goals if g.case == case.label and g.metric == metric.key and
                  (g.versus == variant or g.versus is None and variant == table.subject)), None)
     row = [case.label, metric.label, f"**{variant}**" if variant == table.subject else variant]
     if found is None:
-        error = error_of(results, table, case, variant) or "not measured"
-        row += [f"failed: {error}", "", "", "", ""]
+        row += [why_none(results, table, case, metric, variant), "", "", "", ""]
     else:
         lost = lost_share(results, table, case, variant)
         against = ratio(results, table, case, variant, metric.key) if variant != table.subject else None

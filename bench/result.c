@@ -38,6 +38,12 @@ void result_words(struct result *r, const char *name, const char *value)
     snprintf(field->words, sizeof(field->words), "%s", value);
 }
 
+void result_untold(struct result *r, const char *name, const char *why)
+{
+    struct result_field *field = add(r, name, RESULT_UNTOLD);
+    snprintf(field->words, sizeof(field->words), "%s", why);
+}
+
 /* ---- Printing ---------------------------------------------------------------------------------
  */
 
@@ -77,6 +83,8 @@ static void print_value(const struct result_field *field, FILE *out, bool json)
 static void print_json(const struct result *r, FILE *out)
 {
     for (size_t i = 0; i < r->count; i++) {
+        if (r->fields[i].kind == RESULT_UNTOLD)
+            continue;
         fprintf(out, "%s\"%s\":", i ? "," : "{", r->fields[i].name);
         print_value(&r->fields[i], out, true);
     }

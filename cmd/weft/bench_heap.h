@@ -6,9 +6,15 @@
 
 #include <stddef.h>
 
+#include "../../bench/result.h"
+
 size_t heap_bytes(void);
 
 /* The same once it has not changed for half a second, or after ten seconds at the latest. */
 size_t heap_settled(void);
+
+/* Add a figure that comes from these sizes; or, if the allocator in use does not tell them, that it
+ * is not told. To be called while no other thread allocates. */
+void heap_result(struct result *r, const char *name, double value);
 
 #endif

@@ -212,8 +212,8 @@ static int report(const struct mesh *m, const struct figures *f)
     result_number(&r, "seconds", f->seconds);
     result_count(&r, "duplicates", f->duplicates);
     result_number(&r, "duplicates_percent", 100.0 * (double)f->duplicates / (double)f->links);
-    result_number(&r, "kib_per_link", kib);
-    result_number(&r, "kib_per_end", kib / 2);
+    heap_result(&r, "kib_per_link", kib);
+    heap_result(&r, "kib_per_end", kib / 2);
     return bench_report(&bench_mesh, &r, m->json);
 }
 

@@ -349,8 +349,8 @@ static int report(const struct routes *r, const struct figures *f)
     result_number(&result, "seconds", f->intents_seconds + f->interests_seconds);
     result_number(&result, "intents_seconds", f->intents_seconds);
     result_number(&result, "interests_seconds", f->interests_seconds);
-    result_number(&result, "bytes_per_intent", f->intents_bytes / count);
-    result_number(&result, "bytes_per_interest", f->interests_bytes / count);
+    heap_result(&result, "bytes_per_intent", f->intents_bytes / count);
+    heap_result(&result, "bytes_per_interest", f->interests_bytes / count);
     return bench_report(&bench_routes, &result, r->json);
 }
 

@@ -216,6 +216,13 @@ def program(name):
     raise FileNotFoundError(f"no program {name} in {BUILD or '(no build folder given)'}")
 
 
+def sanitized(name):
+    """Whether it was built with a sanitizer that brings its own allocator."""
+    with open(program(name), "rb") as file:
+        content = file.read()
+    return any(symbol in content for symbol in (b"__asan_init", b"__tsan_init", b"__msan_init", b"__lsan_init"))
+
+
 class Case(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="weft-")
