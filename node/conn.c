@@ -413,12 +413,11 @@ void conn_release(struct conn *c, bool drain)
     c->out.open = c->out.direct = false;
     c->out.compact_max = 0;
     bulk_leave(&c->out);
-    if (c->out.awaited)
-        node_todo(node, TODO_RESUME);
+    bool wake = c->out.awaited && node_todo(node, TODO_RESUME);
     c->out.awaited = false;
     if (!drain)
         outbox_clear(node, &c->out, true);
-    bool wake = node_mark_dirty(node, &c->out);
+    wake |= node_mark_dirty(node, &c->out);
     pthread_cond_broadcast(&node->room);
     plane_unlock(node);
     if (wake)

@@ -28,9 +28,11 @@ static void close_handle(weft_node *node, weft_interest *i)
     list_remove(&i->list_node);
     node->dropped[interest_drop_reason(i)] += atomic_load(&i->dropped);
     node->routes_open--;
-    node_todo(node, TODO_RESUME);
+    bool wake = node_todo(node, TODO_RESUME);
     pthread_cond_broadcast(&node->room);
     plane_unlock(node);
+    if (wake)
+        node_wake(node);
     interest_handle_free(i);
 }
 

@@ -209,10 +209,10 @@ static void call_directly(weft_node *node, const struct sending *s)
 
 /* ---- Writing from here ---- */
 
+/* Nobody is at it, and a sender may be. plane held */
 static bool may_write(const struct conn *c)
 {
-    const struct outbox *o = &c->out;
-    return outbox_waiting(o) >= DIRECT_MIN && o->direct && !o->writing && list_empty(&c->flight);
+    return c->out.direct && !c->out.writing && list_empty(&c->flight);
 }
 
 /* Take what has gathered for the flow's peers. plane held */
@@ -220,7 +220,7 @@ static void take_to_write(const struct flow *f, struct aftermath *after)
 {
     for (uint32_t t = 0; t < f->n_targets && after->n_writers < WRITERS_MAX; t++) {
         struct conn *c = f->targets[t].conn;
-        if (may_write(c) && conn_take(c, DIRECT_BYTES))
+        if (outbox_waiting(&c->out) >= DIRECT_MIN && may_write(c) && conn_take(c, DIRECT_BYTES))
             after->writers[after->n_writers++] = c;
     }
 }
@@ -377,9 +377,8 @@ static struct conn *through_to(const weft_intent *i, size_t size)
         atomic_load_explicit(&i->closed, memory_order_relaxed))
         return NULL;
     struct conn *c = f->targets[0].conn;
-    const struct outbox *o = &c->out;
-    bool idle = o->direct && !o->writing && list_empty(&c->flight) && outbox_empty(o);
-    return idle && FRAME_COMPACT_HEAD + size <= o->compact_max ? c : NULL;
+    bool fits = FRAME_COMPACT_HEAD + size <= c->out.compact_max;
+    return fits && may_write(c) && outbox_empty(&c->out) ? c : NULL;
 }
 
 /* Returns whether the message is sent, or lost with the link. */
