@@ -4,8 +4,8 @@
  * right targets everywhere, and without anybody restarting anything. */
 #include <weft/weft.h>
 
-#include "net.h"
 #include "tests/check.h"
+#include "tests/sim/net.h"
 
 #define WHY 256
 #define NODES_MAX 32

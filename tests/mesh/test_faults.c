@@ -1,8 +1,8 @@
 /* One fault at a time, with the time each may take to heal. */
 #include <weft/weft.h>
 
-#include "net.h"
 #include "tests/check.h"
+#include "tests/sim/net.h"
 
 #define WHY 256
 

@@ -1,8 +1,8 @@
 /* Names told and heard: bounded, checked, and used by one side. */
 #include <weft/weft.h>
 
-#include "net.h"
 #include "tests/check.h"
+#include "tests/sim/net.h"
 
 #define WHY 256
 

@@ -2,8 +2,8 @@
  * router to its leaves and from them. */
 #include <weft/weft.h>
 
-#include "net.h"
 #include "tests/check.h"
+#include "tests/sim/net.h"
 
 #define WHY 256
 

@@ -1,6 +1,6 @@
 /* What the files of the virtual network share. */
-#ifndef TESTS_MESH_NET_PRIVATE_H
-#define TESTS_MESH_NET_PRIVATE_H
+#ifndef TESTS_SIM_NET_PRIVATE_H
+#define TESTS_SIM_NET_PRIVATE_H
 
 #include "net.h"
 

@@ -13,8 +13,8 @@
  * started again with or without its address book, and a frame is swallowed by the filter.
  *
  * An address that belongs to no mesh can be the test's own: net_raw_* speak bytes. */
-#ifndef TESTS_MESH_NET_H
-#define TESTS_MESH_NET_H
+#ifndef TESTS_SIM_NET_H
+#define TESTS_SIM_NET_H
 
 #include "mesh/mesh.h"
 #include "proto/route.h"
