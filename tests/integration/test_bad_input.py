@@ -273,9 +273,12 @@ class AfterTheHandshake(Abuse):
     def test_one_that_stops_reading(self):
         """Its own queue fills (16 MiB); everybody else goes on being served. The rate is one that a reader on a
         loaded machine keeps up with: a relay waits a second for room and then drops, for the slow one too."""
+        reader = self.weft("sub", "T@lab.a.flood", "-P", self.other.sock, "--count", "301", split=True)
+        self.run_weft("pub", "T@lab.a.flood", "first", "-P", self.victim.sock, "--wait", "10")
+        reader.wait_line("first")  # its interest has come to the victim
         conn = self.join("lab.stuck")
         conn.send(wire.message("INTEREST", route="T@lab.a.flood", register=True, hops=0))
-        reader = self.weft("sub", "T@lab.a.flood", "-P", self.other.sock, "--count", "300", split=True)
+        self.still_linked(conn)
         flood = self.weft("pub", "T@lab.a.flood", "-P", self.victim.sock, "--size", "131072", "--count",
                           "300", "--rate", "100", "--wait", "10")
         for _ in range(5):
