@@ -12,7 +12,11 @@
  * Failure modes: the new link ends before that: the old one stands again, or follows the link that
  * displaced the new one. The old one ends or falls silent: what was read is delivered, and the new
  * one goes on without it. A node with leaves does not hand over: there the old link ends at once,
- * and what was on its way over it is lost with it. */
+ * and what was on its way over it is lost with it.
+ *
+ * Links may displace one another in a chain, and the end of one be the end of others. Whoever ends
+ * a link walks a list of them, so no link ends another here: it is marked, and mesh_settle ends it.
+ */
 #include "mesh/private.h"
 
 static const char displaced[] = "displaced by a newer link to the same node";
@@ -59,11 +63,40 @@ static bool has_leaves(const struct mesh *m)
     return false;
 }
 
+/* It is ended with this step. */
+static void finish(struct mesh *m, struct mesh_link *l)
+{
+    l->priv->handed_over = m->any_broken = true;
+}
+
+void handover_finish(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    link_end(m, l, WEFT_EDISPLACED, displaced, false, 0, now);
+}
+
+/* A link that retires is read as long as it brings anything, and counts against no limit: of too
+ * many to the node that `l` leads to, the first made goes at once. */
+static void limit_retiring(struct mesh *m, const struct mesh_link *l)
+{
+    struct mesh_link *first = NULL;
+    uint32_t count = 0;
+    list_each (it, &m->links) {
+        struct mesh_link *o = list_entry(it, struct mesh_link, node);
+        if (o == l || o->state != LINK_RETIRING || o->priv->handed_over || !link_same_node(o, l))
+            continue;
+        first = first ? first : o;
+        count++;
+    }
+    if (count >= HANDOVERS_MAX)
+        finish(m, first);
+}
+
 bool handover_begin(struct mesh *m, struct mesh_link *old, struct mesh_link *l)
 {
     if (old->hs.incarnation != l->hs.incarnation || !both_can(m, old) || !both_can(m, l) ||
         has_leaves(m) || !link_is_up_there(old))
         return false;
+    limit_retiring(m, l);
     old->priv->displaced_by = l->id;
     update_hold(m, l);
     return true;
@@ -99,7 +132,7 @@ static void say_goodbye(struct mesh *m, struct mesh_link *l, struct moment now)
     link_send(m, l, &c, LANE_ORDERED, false, now);
     l->priv->said_goodbye = true;
     if (l->priv->heard_goodbye)
-        link_end(m, l, WEFT_EDISPLACED, displaced, false, 0, now);
+        finish(m, l);
 }
 
 static void step_back(struct mesh *m, struct mesh_link *l, const struct mesh_link *winner,

@@ -182,10 +182,13 @@ static bool end_broken(struct mesh *m, struct moment now)
     m->any_broken = false;
     list_each_safe (it, &m->links) {
         struct mesh_link *l = list_entry(it, struct mesh_link, node);
-        if (!l->priv->broken)
+        if (!l->priv->broken && !l->priv->handed_over)
             continue;
         any = true;
-        end_one_broken(m, l, now);
+        if (l->priv->handed_over)
+            handover_finish(m, l, now);
+        else
+            end_one_broken(m, l, now);
     }
     return any;
 }

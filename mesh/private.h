@@ -9,6 +9,7 @@
 #define PING_IDLE_NS (2500 * NS_PER_MS)
 #define DEAD_NS (10 * NS_PER_SEC)
 #define HANDOVER_NS (5 * NS_PER_SEC) /* of silence, and a link that retires is over */
+#define HANDOVERS_MAX 4u             /* links to one node that retire at a time */
 #define TTL_NS (60 * NS_PER_SEC)
 #define REFRESH_NS (TTL_NS / 3)
 #define DIGEST_NS (30 * NS_PER_SEC)
@@ -86,6 +87,7 @@ struct link_private {
     bool said_goodbye;     /* behind our last message: nothing is sent any more */
     bool heard_goodbye;    /* behind its last message */
     bool agreed;           /* a DIGEST agreed: we have all its interests */
+    bool handed_over;      /* both have said GOODBYE: it ends with this step */
     bool held;             /* its messages wait for the end of one that it displaced */
 };
 
@@ -105,7 +107,7 @@ struct mesh {
     uint64_t deadline; /* a lower bound of all deadlines but the address book's */
     uint64_t announce_at;
     bool leaving;
-    bool any_broken;    /* some link may be */
+    bool any_broken;    /* some link may be, or handed_over */
     struct buf scratch; /* frames under construction */
     struct mesh_counts counts;
     struct { /* our observed host, and who said so */
@@ -177,12 +179,14 @@ bool handover_under_way(struct mesh *m, struct mesh_link *old, struct mesh_link 
 uint32_t handover_yielding(const struct mesh *m, const struct mesh_link *l);
 /* The link is UP: those that it displaced step back. False: it stepped back itself. */
 bool handover_up(struct mesh *m, struct mesh_link *l, struct moment now);
-/* A DIGEST has agreed with what we hold. May end other links. */
+/* A DIGEST has agreed with what we hold. May mark other links handed_over. */
 void handover_agreed(struct mesh *m, struct mesh_link *l, struct moment now);
 /* GOODBYE for a displaced link. False: it does not retire, end it. True: it may be gone. */
 bool handover_goodbye(struct mesh *m, struct mesh_link *l, struct moment now);
 /* The link ends; it is off the list. */
 void handover_ended(struct mesh *m, struct mesh_link *l, struct moment now);
+/* End a link that is marked handed_over. */
+void handover_finish(struct mesh *m, struct mesh_link *l, struct moment now);
 /* It retires, and nothing comes any more. */
 bool handover_over(const struct mesh_link *l, uint64_t mono_ns);
 
