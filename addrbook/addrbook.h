@@ -28,7 +28,7 @@
 
 struct addrbook;
 
-#define ADDRBOOK_DIALS_MAX 8        /* at a time */
+#define ADDRBOOK_DIALS_MAX 8        /* at a time, of names with proof; and as many of others */
 #define ADDRBOOK_ENTRIES_MAX 16384  /* beyond it the stalest that nobody needs goes */
 #define ADDRBOOK_GOSSIP_MESSAGE 250 /* names taken from one PEERS */
 #define ADDRBOOK_GOSSIP_SOURCE 1024 /* unproven names of one source */
@@ -98,7 +98,10 @@ struct addrbook_dial {
     const char *url; /* borrowed until the next call */
 };
 
-/* Reserve the next entry that is due, if fewer than ADDRBOOK_DIALS_MAX are out. False: none now. */
+/* Reserve the next entry that is due: of those that a link has proven or the program configured, if
+ * fewer than ADDRBOOK_DIALS_MAX are out; else, likewise, of those merely heard of, and then of the
+ * source that waits longest. So no gossip keeps a peer waiting, nor one source another. False: none
+ * now. */
 bool addrbook_next_dial(struct addrbook *book, struct moment now, struct addrbook_dial *ret_dial);
 
 /* When addrbook_next_dial may next have something; NEVER if nothing waits or all dials are out. */

@@ -73,7 +73,8 @@ void addrbook_free(struct addrbook *book)
         entry_remove(book, container_of(it, struct entry, by_id));
     marks_fini(&book->own);
     marks_fini(&book->tombstones);
-    mem_free(book->schedule);
+    for (unsigned kind = 0; kind < KINDS; kind++)
+        mem_free(book->schedules[kind].slots);
     mem_free(book->scratch);
     mem_free(book);
 }
@@ -158,20 +159,26 @@ struct entry *entry_by_identity(const struct addrbook *book, const char *identit
     return n ? container_of(n, struct entry, by_identity) : NULL;
 }
 
-/* Both arrays grow together: neither may be the one that is too small. */
+static bool grow(struct entry ***array, size_t cap)
+{
+    struct entry **grown = mem_realloc(*array, cap * sizeof(*grown));
+    if (grown)
+        *array = grown;
+    return grown != NULL;
+}
+
+/* The arrays grow together: none may be the one that is too small. */
 static int reserve_slot(struct addrbook *book)
 {
     if (map_count(&book->by_id) < book->cap)
         return 0;
     size_t cap = book->cap ? book->cap * 2 : 16;
-    struct entry **schedule = mem_realloc(book->schedule, cap * sizeof(*schedule));
-    if (!schedule)
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        if (!grow(&book->schedules[kind].slots, cap))
+            return WEFT_ENOMEM;
+    }
+    if (!grow(&book->scratch, cap))
         return WEFT_ENOMEM;
-    book->schedule = schedule;
-    struct entry **scratch = mem_realloc(book->scratch, cap * sizeof(*scratch));
-    if (!scratch)
-        return WEFT_ENOMEM;
-    book->scratch = scratch;
     book->cap = cap;
     return 0;
 }
@@ -282,9 +289,18 @@ void entry_proven(struct addrbook *book, struct entry *e)
 {
     if (!e->counted)
         return;
+    bool scheduled = e->slot != UNSCHEDULED;
+    uint64_t polite_until = e->polite_until;
+    schedule_drop(book, e);
+    book->out[KIND_HEARSAY] -= e->dialing;
+    book->out[KIND_VOUCHED] += e->dialing;
     e->counted = false;
     e->source->unproven--;
     book->unproven--;
+    if (!scheduled)
+        return;
+    schedule_at(book, e, e->next_dial);
+    e->polite_until = polite_until;
 }
 
 void entry_set_peer(struct addrbook *book, struct entry *e, const char *peer)

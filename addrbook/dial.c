@@ -1,9 +1,9 @@
 /* Dialling: who is next, and what becomes of it.
  *
- * The earliest due entry is reserved and handed out; the owner dials and reports back once, by
- * addrbook_linked or addrbook_dial_failed, or the entry is removed meanwhile. A link makes all
- * names of its node linked and unscheduled; its end schedules one of them soon and the others
- * later.
+ * The earliest due entry (of hearsay: the due one whose source waits longest) is reserved and
+ * handed out; the owner dials and reports back once, by addrbook_linked or addrbook_dial_failed, or
+ * the entry is removed meanwhile. A link makes all names of its node linked and unscheduled; its
+ * end schedules one of them soon and the others later.
  *
  *     scheduled ──next_dial──▶ out ──linked──▶ linked
  *         ▲                    │                 │
@@ -81,7 +81,7 @@ static void reserve_dial(struct addrbook *book, struct entry *e)
         e->attempts++;
     if (e->node)
         e->node->dialing++;
-    book->out++;
+    book->out[kind_of(e)]++;
 }
 
 void release_dial(struct addrbook *book, struct entry *e)
@@ -91,7 +91,7 @@ void release_dial(struct addrbook *book, struct entry *e)
     e->dialing = false;
     if (e->node)
         e->node->dialing--;
-    book->out--;
+    book->out[kind_of(e)]--;
 }
 
 /* The other side's dial is still awaited, and links come one after the other: a mesh forms, and it
@@ -124,25 +124,68 @@ static bool postpone(struct addrbook *book, struct entry *e, struct moment now)
     return wait_politely(book, e, now.mono_ns);
 }
 
-bool addrbook_next_dial(struct addrbook *book, struct moment now, struct addrbook_dial *ret_dial)
+/* NULL: none is due. */
+static struct entry *next_vouched(struct addrbook *book, struct moment now)
 {
-    while (book->out < ADDRBOOK_DIALS_MAX) {
-        struct entry *e = schedule_first(book);
-        if (!e || e->next_dial > now.mono_ns)
-            return false;
+    struct entry *e;
+    while ((e = schedule_first(book, KIND_VOUCHED)) != NULL && e->next_dial <= now.mono_ns) {
+        if (!postpone(book, e, now))
+            return e;
+    }
+    return NULL;
+}
+
+/* Of all that are due: postponing moves them about in the heap, so they are gathered first. */
+static struct entry *next_hearsay(struct addrbook *book, struct moment now)
+{
+    const struct schedule *s = &book->schedules[KIND_HEARSAY];
+    const struct entry *first = schedule_first(book, KIND_HEARSAY);
+    struct entry *best = NULL;
+    size_t due = 0;
+    if (!first || first->next_dial > now.mono_ns)
+        return NULL;
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->slots[i]->next_dial <= now.mono_ns)
+            book->scratch[due++] = s->slots[i];
+    }
+    for (size_t i = 0; i < due; i++) {
+        struct entry *e = book->scratch[i];
         if (postpone(book, e, now))
             continue;
-        reserve_dial(book, e);
-        *ret_dial = (struct addrbook_dial){.entry = e->id, .url = e->peer};
-        return true;
+        bool longer = best && e->source->served == best->source->served
+                          ? e->next_dial < best->next_dial
+                          : best && e->source->served < best->source->served;
+        if (!best || longer)
+            best = e;
     }
-    return false;
+    if (best)
+        best->source->served = ++book->served;
+    return best;
+}
+
+bool addrbook_next_dial(struct addrbook *book, struct moment now, struct addrbook_dial *ret_dial)
+{
+    struct entry *e = NULL;
+    if (book->out[KIND_VOUCHED] < ADDRBOOK_DIALS_MAX)
+        e = next_vouched(book, now);
+    if (!e && book->out[KIND_HEARSAY] < ADDRBOOK_DIALS_MAX)
+        e = next_hearsay(book, now);
+    if (!e)
+        return false;
+    reserve_dial(book, e);
+    *ret_dial = (struct addrbook_dial){.entry = e->id, .url = e->peer};
+    return true;
 }
 
 uint64_t addrbook_deadline(const struct addrbook *book)
 {
-    const struct entry *e = schedule_first(book);
-    return e && book->out < ADDRBOOK_DIALS_MAX ? e->next_dial : NEVER;
+    uint64_t deadline = NEVER;
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        const struct entry *e = schedule_first(book, (enum kind)kind);
+        if (e && book->out[kind] < ADDRBOOK_DIALS_MAX)
+            deadline = min_u64(deadline, e->next_dial);
+    }
+    return deadline;
 }
 
 /* ---- Failure ---- */

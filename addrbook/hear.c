@@ -103,6 +103,48 @@ bool gossip_full(const struct addrbook *book, const char *source)
     return n && container_of(n, struct source, by_text)->unproven >= ADDRBOOK_GOSSIP_SOURCE;
 }
 
+static struct source *fullest_source(const struct addrbook *book)
+{
+    struct source *most = NULL;
+    map_each (it, &book->sources) {
+        struct source *s = container_of(it, struct source, by_text);
+        if (!most || s->unproven > most->unproven)
+            most = s;
+    }
+    return most;
+}
+
+/* Of the names of a source, the one that failed most; not one that is out. */
+static struct entry *worst_name(const struct addrbook *book, const struct source *source)
+{
+    const struct schedule *s = &book->schedules[KIND_HEARSAY];
+    struct entry *worst = NULL;
+    for (size_t i = 0; i < s->count; i++) {
+        struct entry *e = s->slots[i];
+        if (e->source == source && (!worst || e->failures > worst->failures))
+            worst = e;
+    }
+    return worst;
+}
+
+/* Sources that fill the book must not keep another one out: who has the most makes room for who has
+ * fewer. */
+static bool make_gossip_room(struct addrbook *book, const char *text, struct moment now)
+{
+    if (!gossip_full(book, text))
+        return true;
+    struct map_node *n = map_get(&book->sources, text, strnlen(text, TEXT_MAX));
+    uint32_t own = n ? container_of(n, struct source, by_text)->unproven : 0;
+    const struct source *most = fullest_source(book);
+    if (own >= ADDRBOOK_GOSSIP_SOURCE || !most || most->unproven <= own + 1)
+        return false;
+    struct entry *e = worst_name(book, most);
+    if (!e || entry_banned(e, now.wall_ns))
+        return false;
+    entry_remove(book, e);
+    return true;
+}
+
 int addrbook_add_gossip(struct addrbook *book, const char *text, const char *source, bool remote,
                         struct moment now)
 {
@@ -122,7 +164,7 @@ int addrbook_add_gossip(struct addrbook *book, const char *text, const char *sou
         heard_again(book, e, &url, now);
         return 0;
     }
-    if (gossip_full(book, source))
+    if (!make_gossip_room(book, source, now))
         return WEFT_ELIMIT;
     rc = entry_new(book, url.text, identity, WEFT_ORIGIN_GOSSIP, source, now, &e);
     if (rc < 0)

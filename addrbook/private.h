@@ -2,7 +2,7 @@
  *
  *     by_identity ── "tcp://10.0.0.2:7400" ─┐
  *     by_id ──────── 17 ───────────────── entry ──┐ names
- *     schedule[slot] ────────────────────┘        ├── node (its id, linked or not)
+ *     schedules[kind].slots[slot] ───────┘        ├── node (its id, linked or not)
  *                                         entry ──┘
  *
  * A node is what several names lead to. It is made when a link shows who answers at an address, so
@@ -33,11 +33,24 @@ struct node {
     struct list names; /* struct entry, in_node */
 };
 
+/* Entries are dialled by kind, so that the one never waits for the other. */
+enum kind {
+    KIND_VOUCHED, /* a link led there, or the program says so, or the file */
+    KIND_HEARSAY, /* unproven gossip */
+    KINDS
+};
+
+struct schedule {
+    struct entry **slots; /* binary heap by next_dial, with room for `cap` of the book */
+    size_t count;
+};
+
 /* Who told us, shared by all that it told. */
 struct source {
     struct map_node by_text;
     uint32_t refs;     /* entries that name it */
     uint32_t unproven; /* of these, counted ones; at most ADDRBOOK_GOSSIP_SOURCE */
+    uint64_t served;   /* book->served when a name of it was last dialled as hearsay */
     char text[];
 };
 
@@ -50,7 +63,7 @@ struct entry {
     char *error_text; /* or NULL: then the text of `error` */
     int error;        /* the last one, or 0 */
     uint32_t id;      /* never 0 */
-    size_t slot;      /* in book->schedule; UNSCHEDULED while linked or dialing */
+    size_t slot;      /* in the schedule of its kind; UNSCHEDULED while linked or dialing */
     uint64_t next_dial,
         pull_after;        /* monotonic; gossip pulls next_dial forward from pull_after on */
     uint64_t polite_until; /* next_dial waits for the other side's dial; 0: for nobody's */
@@ -61,7 +74,7 @@ struct entry {
     enum weft_origin origin;
     bool dialing;
     bool reached; /* by this name, the link that stands now */
-    bool counted; /* as unproven gossip */
+    bool counted; /* as unproven gossip: it is KIND_HEARSAY */
     char identity[];
 };
 
@@ -78,13 +91,14 @@ struct addrbook {
     struct prng *prng;
     bool dials_all, dirty;
     struct map by_id, by_identity, nodes, sources;
-    struct entry **schedule; /* binary heap by next_dial */
-    struct entry **scratch;  /* for sorting; both have room for `cap` entries, and cap >= count */
-    size_t cap, scheduled;
+    struct schedule schedules[KINDS];
+    struct entry **scratch; /* for sorting and choosing; room for `cap` entries, and cap >= count */
+    size_t cap;
     uint32_t last_id;
-    uint32_t out;       /* entries that are dialing, at most ADDRBOOK_DIALS_MAX */
-    uint32_t unproven;  /* counted entries, at most ADDRBOOK_GOSSIP_TOTAL */
-    uint64_t linked_at; /* when the latest link was made; monotonic, 0: none was */
+    uint32_t out[KINDS]; /* entries that are dialing, at most ADDRBOOK_DIALS_MAX when reserved */
+    uint64_t served;     /* names dialled as hearsay */
+    uint32_t unproven;   /* counted entries, at most ADDRBOOK_GOSSIP_TOTAL */
+    uint64_t linked_at;  /* when the latest link was made; monotonic, 0: none was */
     struct marks own, tombstones;
 };
 
@@ -119,6 +133,11 @@ void entry_proven(struct addrbook *book, struct entry *e);
 void entry_set_peer(struct addrbook *book, struct entry *e, const char *peer);
 void entry_set_error(struct addrbook *book, struct entry *e, int error, const char *text);
 const char *entry_last_error(const struct entry *e);
+
+static inline enum kind kind_of(const struct entry *e)
+{
+    return e->counted ? KIND_HEARSAY : KIND_VOUCHED;
+}
 
 static inline bool entry_linked(const struct entry *e)
 {
@@ -163,7 +182,7 @@ void marks_drop(struct marks *marks, const char *identity);
 /* Set or move when `e` is due, for nobody's sake. Never fails: entry_new made the room. */
 void schedule_at(struct addrbook *book, struct entry *e, uint64_t when);
 void schedule_drop(struct addrbook *book, struct entry *e); /* harmless if it is not scheduled */
-struct entry *schedule_first(const struct addrbook *book);  /* or NULL */
+struct entry *schedule_first(const struct addrbook *book, enum kind kind); /* or NULL */
 
 /* now + pause, ending below NEVER. */
 uint64_t after(uint64_t now, uint64_t pause);

@@ -1,72 +1,75 @@
-/* When which entry is due: a binary heap by monotonic time, each entry knowing its slot.
+/* When which entry is due: a binary heap by monotonic time for each kind, each entry knowing its
+ * slot.
  *
- *     schedule[0] is the earliest; the children of slot i are 2i + 1 and 2i + 2 */
+ *     slots[0] is the earliest; the children of slot i are 2i + 1 and 2i + 2 */
 #include "addrbook/private.h"
 
-static void place(struct addrbook *book, size_t slot, struct entry *e)
+static void place(struct schedule *s, size_t slot, struct entry *e)
 {
-    book->schedule[slot] = e;
+    s->slots[slot] = e;
     e->slot = slot;
 }
 
-static void sift_up(struct addrbook *book, struct entry *e)
+static void sift_up(struct schedule *s, struct entry *e)
 {
     size_t slot = e->slot;
     while (slot > 0) {
-        struct entry *parent = book->schedule[(slot - 1) / 2];
+        struct entry *parent = s->slots[(slot - 1) / 2];
         if (parent->next_dial <= e->next_dial)
             break;
         size_t up = parent->slot;
-        place(book, slot, parent);
+        place(s, slot, parent);
         slot = up;
     }
-    place(book, slot, e);
+    place(s, slot, e);
 }
 
-static void sift_down(struct addrbook *book, struct entry *e)
+static void sift_down(struct schedule *s, struct entry *e)
 {
     size_t slot = e->slot;
     for (;;) {
         size_t child = 2 * slot + 1;
-        if (child >= book->scheduled)
+        if (child >= s->count)
             break;
-        if (child + 1 < book->scheduled &&
-            book->schedule[child + 1]->next_dial < book->schedule[child]->next_dial)
+        if (child + 1 < s->count && s->slots[child + 1]->next_dial < s->slots[child]->next_dial)
             child++;
-        if (e->next_dial <= book->schedule[child]->next_dial)
+        if (e->next_dial <= s->slots[child]->next_dial)
             break;
-        place(book, slot, book->schedule[child]);
+        place(s, slot, s->slots[child]);
         slot = child;
     }
-    place(book, slot, e);
+    place(s, slot, e);
 }
 
 void schedule_at(struct addrbook *book, struct entry *e, uint64_t when)
 {
+    struct schedule *s = &book->schedules[kind_of(e)];
     if (e->slot == UNSCHEDULED)
-        place(book, book->scheduled++, e);
+        place(s, s->count++, e);
     e->next_dial = when;
     e->polite_until = 0;
-    sift_up(book, e);
-    sift_down(book, e);
+    sift_up(s, e);
+    sift_down(s, e);
 }
 
 void schedule_drop(struct addrbook *book, struct entry *e)
 {
     if (e->slot == UNSCHEDULED)
         return;
-    struct entry *last = book->schedule[--book->scheduled];
+    struct schedule *s = &book->schedules[kind_of(e)];
+    struct entry *last = s->slots[--s->count];
     if (last != e) {
-        place(book, e->slot, last);
-        sift_up(book, last);
-        sift_down(book, last);
+        place(s, e->slot, last);
+        sift_up(s, last);
+        sift_down(s, last);
     }
     e->slot = UNSCHEDULED;
 }
 
-struct entry *schedule_first(const struct addrbook *book)
+struct entry *schedule_first(const struct addrbook *book, enum kind kind)
 {
-    return book->scheduled ? book->schedule[0] : NULL;
+    const struct schedule *s = &book->schedules[kind];
+    return s->count ? s->slots[0] : NULL;
 }
 
 uint64_t after(uint64_t now, uint64_t pause)

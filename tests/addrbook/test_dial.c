@@ -48,6 +48,67 @@ TEST(dial, eight_at_a_time)
     fixture_close(&f);
 }
 
+/* Names that were merely heard of have dials of their own, and their sources take turns. */
+TEST(dial, hearsay_keeps_nobody_waiting)
+{
+    struct fixture f;
+    fixture_open(&f, 1, SELF, true);
+    char url[64];
+    for (unsigned i = 0; i < 100; i++) {
+        snprintf(url, sizeof(url), "tcp://10.1.0.%u:7400", i);
+        CHECK_EQ(addrbook_add_gossip(f.book, url, "tcp://10.2.0.1:7400/liar", true, f.now), 1);
+    }
+    pass(&f, NS_PER_SEC);
+    uint32_t first = dial_next(&f, NULL);
+    for (unsigned i = 1; i < ADDRBOOK_DIALS_MAX; i++)
+        dial_next(&f, NULL);
+    struct addrbook_dial dial;
+    CHECK_EQ(addrbook_deadline(f.book), NEVER);
+    CHECK(!addrbook_next_dial(f.book, f.now, &dial));
+    CHECK_EQ(addrbook_add_configured(f.book, A, &plain, f.now), 0);
+    CHECK_EQ(addrbook_deadline(f.book), f.now.mono_ns);
+    dial_next(&f, A);
+    const char *fresh = "tcp://10.3.0.1:7400";
+    CHECK_EQ(addrbook_add_gossip(f.book, fresh, "tcp://10.2.0.2:7400/honest", true, f.now), 1);
+    CHECK(!addrbook_next_dial(f.book, f.now, &dial));
+    addrbook_dial_failed(f.book, first, WEFT_ETIMEDOUT, NULL, f.now);
+    dial_next(&f, fresh); /* though 92 names are due before it */
+    fixture_close(&f);
+}
+
+/* A name that proves true while it is out, or waits, changes sides. */
+TEST(dial, hearsay_that_is_vouched_for)
+{
+    struct fixture f;
+    fixture_open(&f, 1, SELF, true);
+    char url[64];
+    for (unsigned i = 0; i < 2 * ADDRBOOK_DIALS_MAX; i++) {
+        snprintf(url, sizeof(url), "tcp://10.1.0.%u:7400", i);
+        CHECK_EQ(addrbook_add_gossip(f.book, url, "tcp://10.2.0.1:7400/x", true, f.now), 1);
+    }
+    for (unsigned i = 0; i < ADDRBOOK_DIALS_MAX; i++)
+        dial_next(&f, NULL);
+    unsigned out = ADDRBOOK_DIALS_MAX;
+    for (unsigned i = 0; i < 2 * ADDRBOOK_DIALS_MAX; i++) {
+        snprintf(url, sizeof(url), "tcp://10.1.0.%u:7400", i);
+        CHECK_EQ(addrbook_add_configured(f.book, url, &plain, f.now), 0);
+    }
+    struct addrbook_dial dial;
+    CHECK(!addrbook_next_dial(f.book, f.now, &dial)); /* those that are out count as such */
+    for (unsigned i = 0; i < 2 * ADDRBOOK_DIALS_MAX; i++) {
+        snprintf(url, sizeof(url), "tcp://10.1.0.%u:7400", i);
+        struct addrbook_view v = view_of(&f, url);
+        if (!v.dialing)
+            continue;
+        addrbook_dial_failed(f.book, v.id, WEFT_EREFUSED, NULL, f.now);
+        out--;
+        dial_next(&f, NULL);
+        if (++out == ADDRBOOK_DIALS_MAX)
+            CHECK(!addrbook_next_dial(f.book, f.now, &dial));
+    }
+    fixture_close(&f);
+}
+
 TEST(dial, what_is_not_out_is_ignored)
 {
     struct fixture f;

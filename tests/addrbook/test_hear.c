@@ -204,9 +204,9 @@ TEST(hear, gossip_limits)
 {
     struct fixture f;
     fixture_open(&f, 1, SELF, false);
-    for (unsigned n = 0; n < 5 * ADDRBOOK_GOSSIP_SOURCE; n++) {
+    for (unsigned n = 0; n < ADDRBOOK_GOSSIP_TOTAL; n++) {
         unsigned source = n / ADDRBOOK_GOSSIP_SOURCE;
-        CHECK_EQ(tell(&f, n, source), n < ADDRBOOK_GOSSIP_TOTAL ? 1 : WEFT_ELIMIT);
+        CHECK_EQ(tell(&f, n, source), 1);
         if (n == ADDRBOOK_GOSSIP_SOURCE - 1) {
             CHECK_EQ(tell(&f, 60000, source), WEFT_ELIMIT);
             CHECK_EQ(tell(&f, 0, source), 0); /* the known ones are still known */
@@ -220,6 +220,25 @@ TEST(hear, gossip_limits)
     CHECK_EQ(tell(&f, 60002, 0), WEFT_ELIMIT);
     CHECK_EQ(addrbook_forget(f.book, "tcp://10.1.0.8:7400", f.now), 0);
     CHECK_EQ(tell(&f, 60002, 0), 1);
+    fixture_close(&f);
+}
+
+/* Sources that have filled their share together make room for one that tells few. */
+TEST(hear, no_source_keeps_another_out)
+{
+    struct fixture f;
+    fixture_open(&f, 1, SELF, false);
+    for (unsigned n = 0; n < ADDRBOOK_GOSSIP_TOTAL; n++)
+        CHECK_EQ(tell(&f, n, n / ADDRBOOK_GOSSIP_SOURCE), 1);
+    unsigned taken = 0;
+    for (unsigned n = 0; n < ADDRBOOK_GOSSIP_SOURCE; n++) {
+        int rc = tell(&f, 20000 + n, 9);
+        CHECK(rc == 1 || rc == WEFT_ELIMIT);
+        taken += rc == 1;
+    }
+    CHECK_EQ(taken, ADDRBOOK_GOSSIP_TOTAL / 5); /* as much as each of the others has left */
+    CHECK(has(&f, "tcp://10.1.78.32:7400"));    /* its first is among them */
+    CHECK_EQ(addrbook_count(f.book), ADDRBOOK_GOSSIP_TOTAL);
     fixture_close(&f);
 }
 

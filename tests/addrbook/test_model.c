@@ -26,7 +26,6 @@ struct model {
     int step;
     struct peer peers[PEERS];
     bool linked[PEERS / 2];
-    unsigned out;
     uint64_t linked_at; /* the latest link was made; 0: none */
 };
 
@@ -59,7 +58,6 @@ static void node_id_of(int i, uint8_t id[16])
 static void gone(struct model *m, int i)
 {
     struct peer *p = &m->peers[i];
-    m->out -= p->out;
     p->exists = p->configured = p->persistent = p->out = p->named = p->up = false;
     p->failures = 0;
     p->ban = p->success = p->pull_after = 0;
@@ -194,7 +192,6 @@ static void link_up(struct model *m, int i, int dialled)
         m->linked_at = m->f.now.mono_ns;
     if (dialled >= 0) {
         m->peers[dialled].out = false;
-        m->out--;
         up(m, dialled);
     }
     up(m, i);
@@ -249,10 +246,25 @@ static int peer_of(const struct model *m, const char *url)
     return i;
 }
 
+/* Known by more than gossip. */
+static bool vouched(const struct peer *p)
+{
+    return p->configured || p->named;
+}
+
+/* Are as many out as may be, of this kind? */
+static bool busy_kind(const struct model *m, bool kind)
+{
+    unsigned out = 0;
+    for (int i = 0; i < PEERS; i++)
+        out += m->peers[i].out && vouched(&m->peers[i]) == kind;
+    return out >= ADDRBOOK_DIALS_MAX;
+}
+
 static void check_may_dial(const struct model *m, int i, uint64_t due)
 {
     const struct peer *p = &m->peers[i], *other = &m->peers[i ^ 1];
-    EXPECT(m, m->out < ADDRBOOK_DIALS_MAX);
+    EXPECT(m, !busy_kind(m, vouched(p)));
     EXPECT(m, p->exists && !p->out && !p->own);
     EXPECT(m, !linked(m, i) && !banned(m, i));
     EXPECT(m, !(p->named && other->named && other->out));
@@ -301,6 +313,8 @@ static uint64_t earliest(const struct model *m, uint64_t due_of[PEERS], bool *re
             continue;
         uint64_t due = view_of(&m->f, m->peers[i].url).next_dial;
         due_of[i] = due;
+        if (busy_kind(m, vouched(&m->peers[i])))
+            continue;
         first = due < first ? due : first;
         if (due <= m->f.now.mono_ns && !banned(m, i) && !busy(m, i) && !polite(m, i, due))
             *ret_ready = true;
@@ -313,10 +327,10 @@ static void next(struct model *m)
     bool ready;
     uint64_t due_of[PEERS];
     uint64_t first = earliest(m, due_of, &ready), deadline = addrbook_deadline(m->f.book);
-    EXPECT(m, deadline == (m->out == ADDRBOOK_DIALS_MAX ? NEVER : first));
+    EXPECT(m, deadline == first);
     struct addrbook_dial dial;
     bool got = addrbook_next_dial(m->f.book, m->f.now, &dial);
-    EXPECT(m, got == (ready && m->out < ADDRBOOK_DIALS_MAX));
+    EXPECT(m, got == ready);
     check_polite(m, due_of);
     if (!got)
         return;
@@ -326,7 +340,6 @@ static void next(struct model *m)
     EXPECT(m, dial.entry == view_of(&m->f, dial.url).id);
     m->peers[i].out = true;
     m->peers[i].id = dial.entry;
-    m->out++;
 }
 
 static int pick_out(struct model *m)
@@ -374,7 +387,6 @@ static void fail(struct model *m)
     addrbook_dial_failed(m->f.book, p->id, duplicate ? WEFT_EDUPLICATE : WEFT_EREFUSED, "no",
                          m->f.now);
     p->out = false;
-    m->out--;
     if (linked(m, i))
         return;
     p->failures = duplicate ? 0 : p->failures + 1;
