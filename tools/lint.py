@@ -23,6 +23,8 @@ OURS = LIBRARY + PROGRAMS + ["include", "tests", "tools", "bench"]
 FLOOR = {"base": 0, "proto": 1, "router": 2, "addrbook": 2, "handshake": 2, "mesh": 3, "transport": 4,
          "node": 5}
 
+FUZZ_INPUTS = {"tests/fuzz/corpus", "tests/fuzz/regressions"}  # bytes, whatever they look like
+
 FUNCTION_LINES = 80
 FILE_LINES = 600
 
@@ -50,7 +52,8 @@ def look(rule, path):
 
 def all_files():
     for folder, folders, names in os.walk(ROOT):
-        folders[:] = [f for f in folders if not f.startswith(("build", ".git", "__pycache__"))]
+        folders[:] = [f for f in folders if not f.startswith(("build", ".git", "__pycache__"))
+                      and os.path.relpath(os.path.join(folder, f), ROOT) not in FUZZ_INPUTS]
         for name in names:
             yield os.path.relpath(os.path.join(folder, name), ROOT)
 

@@ -40,6 +40,9 @@ void config_fini(struct config *config);
  * `file` is set to `file`; what was right is taken all the same. */
 void config_read(struct config *config, const char *file, struct problems *problems);
 
+/* The same of a file's text. */
+void config_parse(struct config *config, const char *text, size_t size, struct problems *problems);
+
 /* As a line of the file would: for the command line. The URL is checked; the message names
  * `option`. -l replaces self at the first use (*listens counts them) and adds to listen at the
  * others. */

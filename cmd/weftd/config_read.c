@@ -231,7 +231,7 @@ static void read_document(struct reader *r, yaml_parser_t *parser, struct config
     yaml_document_delete(&more);
 }
 
-static void parse(struct config *config, const char *text, size_t size, struct problems *problems)
+void config_parse(struct config *config, const char *text, size_t size, struct problems *problems)
 {
     yaml_parser_t parser;
     struct reader r = {.problems = problems};
@@ -277,7 +277,7 @@ void config_read(struct config *config, const char *file, struct problems *probl
     problems->file = file;
     ssize_t size = slurp(file, text, FILE_MAX + 1);
     if (size >= 0)
-        parse(config, text, (size_t)size, problems);
+        config_parse(config, text, (size_t)size, problems);
     else if (errno == EFBIG)
         problems_add(problems, 0, 0, "%s: larger than a MiB, which no configuration is", file);
     else
