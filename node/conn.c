@@ -13,7 +13,10 @@
  * The end: the mesh gives the link up (conn_release); what is queued is written, our side is shut
  * down, and the connection closes when the other side has closed too, or after the linger time.
  * Closing at once would let unread bytes of the other side reset the connection and destroy the
- * reason we gave. */
+ * reason we gave.
+ *
+ * What was queued or written for a peer and did not get there counts as lost with the link: for
+ * what was written, the trail tells how many messages the unacknowledged bytes are. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -55,6 +58,7 @@ static void conn_free(struct conn *c)
     alias_fini(&c->aliases);
     buf_fini(&c->partial);
     buf_fini(&c->base_frame);
+    trail_fini(&c->trail);
     str_unref(c->name);
     mem_free(c);
 }
@@ -433,6 +437,15 @@ void conn_release(struct conn *c, bool drain)
     node->conns_at = min_u64(node->conns_at, c->drain_deadline);
 }
 
+/* What was written and did not come to the other side is lost as well. */
+static void count_on_its_way(struct conn *c)
+{
+    plane_lock(c->node);
+    conn_land_part(c);
+    outbox_count_trail(c->node, &c->out, &c->trail, stream_unacked(c->stream));
+    plane_unlock(c->node);
+}
+
 void conn_close(struct conn *c)
 {
     if (c->state == CONN_CLOSING)
@@ -440,6 +453,7 @@ void conn_close(struct conn *c)
     c->state = CONN_CLOSING;
     c->drain_deadline = c->retry_at = NEVER;
     conn_stop_senders(c);
+    count_on_its_way(c);
     stream_close(c->stream);
 }
 

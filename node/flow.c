@@ -85,12 +85,12 @@ void flow_free(weft_node *node, struct flow *f)
     mem_free(f);
 }
 
-void flow_count_drop(struct flow *f, enum weft_drop reason)
+void flow_count_drops(struct flow *f, enum weft_drop reason, uint64_t count)
 {
     if (f && !f->dropped)
         f->dropped = mem_zalloc(WEFT_DROP_REASONS * sizeof(*f->dropped));
     if (f && f->dropped)
-        f->dropped[reason]++;
+        f->dropped[reason] += count;
 }
 
 /* ---- Gathering ---- */

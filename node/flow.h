@@ -69,7 +69,7 @@ static inline bool flow_matched(const struct flow *f)
 struct flow *flow_new(struct router_intent *intent, struct str *sender, bool own);
 void flow_free(weft_node *node, struct flow *f); /* NULL is ignored; loop */
 /* Count a dropped message; NULL is ignored. Without memory the flow's own count misses it. plane */
-void flow_count_drop(struct flow *f, enum weft_drop reason);
+void flow_count_drops(struct flow *f, enum weft_drop reason, uint64_t count);
 /* Rebuild the fan-outs of all intents that changed, release those that died. loop */
 void flow_rebuild_changed(weft_node *node);
 void flow_rebuild_all(weft_node *node);

@@ -42,7 +42,7 @@ void local_forget(struct local_queue *q, const struct flow *flow)
 
 static void count_drop(weft_node *node, struct flow *flow, enum weft_drop reason)
 {
-    flow_count_drop(flow, reason);
+    flow_count_drops(flow, reason, 1);
     node->dropped[reason]++;
 }
 

@@ -65,6 +65,7 @@ struct conn {
     /* writing: who holds the outbox's token */
     struct list flight;
     size_t flight_done; /* bytes of it that are written */
+    struct trail trail; /* what was written before */
 
     /* writing; loop */
     bool writing;          /* the loop holds the token until on_written */
@@ -109,6 +110,8 @@ void conn_flush(struct conn *c);
 void conn_retry_at(struct conn *c, uint64_t mono);
 /* Continue after on_written. */
 void conn_written(struct conn *c, int error);
+/* The link is over: keep apart what was written of the flight. plane held, nobody writes */
+void conn_land_part(struct conn *c);
 /* Nobody but the loop writes from here on, and nobody else is still at it. */
 void conn_stop_senders(struct conn *c);
 

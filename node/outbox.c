@@ -242,11 +242,17 @@ void outbox_flush_slots(weft_node *node, struct outbox *o, const struct flow *on
 
 /* ---- Dropping ---- */
 
+static void count_drops(weft_node *node, struct outbox *o, struct flow *flow, enum weft_drop reason,
+                        uint64_t count)
+{
+    o->dropped[reason] += count;
+    node->dropped[reason] += count;
+    flow_count_drops(flow, reason, count);
+}
+
 void outbox_drop(weft_node *node, struct outbox *o, struct flow *flow, enum weft_drop reason)
 {
-    o->dropped[reason]++;
-    node->dropped[reason]++;
-    flow_count_drop(flow, reason);
+    count_drops(node, o, flow, reason, 1);
 }
 
 static void drop_by_alias(weft_node *node, struct outbox *o, uint32_t alias, enum weft_drop reason)
@@ -272,6 +278,18 @@ void outbox_count_lost(weft_node *node, struct outbox *o, uint32_t alias, size_t
 {
     outbox_count_written(o, size);
     drop_by_alias(node, o, alias, WEFT_DROP_LINK);
+}
+
+void outbox_count_trail(weft_node *node, struct outbox *o, const struct trail *trail,
+                        size_t unacked)
+{
+    for (uint32_t i = trail->count + 1; i > 0; i--) {
+        const struct run *run = i > 1 ? &trail->runs[i - 2] : &trail->all;
+        uint32_t lost = run_lost(run, unacked);
+        if (lost)
+            count_drops(node, o, alias_get(&node->flows, run->alias), WEFT_DROP_LINK, lost);
+        unacked -= min_size(unacked, run->bytes);
+    }
 }
 
 int outbox_keep_rest(weft_node *node, struct list *flight, uint32_t alias, const uv_buf_t bufs[2],
@@ -422,21 +440,42 @@ void outbox_take(weft_node *node, struct outbox *o, struct list *flight, size_t 
     }
 }
 
+static void seg_done(weft_node *node, struct outbox *o, struct seg *seg, bool lost)
+{
+    list_remove(&seg->node);
+    if (seg->kind != SEG_CONTROL)
+        o->flying -= seg_bytes(seg);
+    if (lost)
+        drop_seg(node, o, seg, WEFT_DROP_LINK);
+    else if (seg->kind == SEG_CONTROL)
+        o->control_bytes -= seg_bytes(seg);
+    else
+        o->queued -= seg_bytes(seg);
+    seg_free(node, seg);
+}
+
+void outbox_land_part(weft_node *node, struct outbox *o, struct list *flight, size_t written,
+                      struct trail *trail, struct stream *stream)
+{
+    while (written && !list_empty(flight)) {
+        struct seg *seg = list_entry(flight->next, struct seg, node);
+        size_t bytes = min_size(written, seg_bytes(seg));
+        size_t whole = trail_add_seg(trail, stream, seg, bytes);
+        written -= bytes;
+        if (bytes == seg_bytes(seg)) {
+            seg_done(node, o, seg, false);
+        } else if (seg->kind == SEG_CHUNK) {
+            seg->off += whole;
+            o->queued -= whole;
+            o->flying -= whole;
+        }
+    }
+}
+
 void outbox_done(weft_node *node, struct outbox *o, struct list *flight, bool lost)
 {
-    struct list *it;
-    while ((it = list_pop(flight)) != NULL) {
-        struct seg *seg = list_entry(it, struct seg, node);
-        if (seg->kind != SEG_CONTROL)
-            o->flying -= seg_bytes(seg);
-        if (lost)
-            drop_seg(node, o, seg, WEFT_DROP_LINK);
-        else if (seg->kind == SEG_CONTROL)
-            o->control_bytes -= seg_bytes(seg);
-        else
-            o->queued -= seg_bytes(seg);
-        seg_free(node, seg);
-    }
+    list_each_safe (it, flight)
+        seg_done(node, o, list_entry(it, struct seg, node), lost);
     if (o->queued <= o->limit / 2)
         o->stuck = false;
 }

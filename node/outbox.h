@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "base/str.h"
 #include "mesh/mesh.h"
+#include "node/trail.h"
 #include "proto/frame.h"
 
 #define CHUNK_SIZE (64u << 10) /* messages gathered for one write */
@@ -149,6 +150,9 @@ void outbox_count_flying(struct outbox *o, size_t size);
 void outbox_count_written(struct outbox *o, size_t size);
 /* It is lost. */
 void outbox_count_lost(weft_node *node, struct outbox *o, uint32_t alias, size_t size);
+/* Of what was written the last `unacked` bytes are lost. */
+void outbox_count_trail(weft_node *node, struct outbox *o, const struct trail *trail,
+                        size_t unacked);
 /* Keep the unwritten rest of it for the writer. Errors: WEFT_ENOMEM. */
 int outbox_keep_rest(weft_node *node, struct list *flight, uint32_t alias, const uv_buf_t bufs[2],
                      size_t written);
@@ -161,6 +165,10 @@ void outbox_flush_slots(weft_node *node, struct outbox *o, const struct flow *on
 void outbox_take(weft_node *node, struct outbox *o, struct list *flight, size_t bytes);
 /* Hand one unlinked segment to the writer. Returns its bytes. */
 size_t outbox_fly(struct outbox *o, struct seg *seg, struct list *flight);
+/* The first `written` bytes of the flight are written, and that is all that will be: account and
+ * free what is whole of them. */
+void outbox_land_part(weft_node *node, struct outbox *o, struct list *flight, size_t written,
+                      struct trail *trail, struct stream *stream);
 /* Account and free what was written, or (lost) was not. */
 void outbox_done(weft_node *node, struct outbox *o, struct list *flight, bool lost);
 void seg_free(weft_node *node, struct seg *seg);

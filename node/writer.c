@@ -39,6 +39,15 @@ static unsigned gather(const struct list *flight, size_t skip, uv_buf_t *bufs, u
     return n;
 }
 
+/* The flight is written: remember it until the other side has got it. By who holds the token. */
+static void leave_trail(struct conn *c)
+{
+    list_each (it, &c->flight) {
+        struct seg *seg = list_entry(it, struct seg, node);
+        trail_add_seg(&c->trail, c->stream, seg, seg_bytes(seg));
+    }
+}
+
 /* ---- The token ---- */
 
 bool conn_take(struct conn *c, size_t bytes)
@@ -55,10 +64,24 @@ bool conn_take(struct conn *c, size_t bytes)
     return o->writing;
 }
 
+void conn_land_part(struct conn *c)
+{
+    size_t written = c->flight_done;
+    if (c->writing) {
+        list_each (it, &c->flight)
+            written += seg_bytes(list_entry(it, struct seg, node));
+        written -= c->flight_done + stream_unwritten(c->stream);
+    }
+    outbox_land_part(c->node, &c->out, &c->flight, written, &c->trail, c->stream);
+    c->flight_done = 0;
+}
+
 /* The flight is written, or lost. plane held; returns as node_post. */
 static bool land(struct conn *c, bool lost)
 {
     weft_node *node = c->node;
+    if (lost)
+        conn_land_part(c);
     outbox_done(node, &c->out, &c->flight, lost);
     c->flight_done = 0;
     c->out.writing = false;
@@ -94,7 +117,10 @@ int conn_write_taken(struct conn *c)
     if (done < 0)
         return (int)done;
     c->flight_done += (size_t)done;
-    return (size_t)done == size ? WHOLLY : PARTLY;
+    if ((size_t)done < size)
+        return PARTLY;
+    leave_trail(c);
+    return WHOLLY;
 }
 
 bool conn_give(struct conn *c, int result)
@@ -142,6 +168,8 @@ int conn_write_through(struct conn *c, uint32_t alias, const uv_buf_t bufs[2])
     plane_unlock(node);
     ssize_t done = stream_write_some(c->stream, bufs, 2);
     int result = keep_rest(c, alias, bufs, done);
+    if (result >= 0)
+        trail_add(&c->trail, c->stream, alias, result == WHOLLY, (size_t)done);
     plane_lock(node);
     if (result < 0)
         outbox_count_lost(node, o, alias, size);
@@ -261,6 +289,8 @@ static void flush_base(struct conn *c)
             c->writing = true;
             return;
         }
+        if (rc > 0)
+            leave_trail(c);
         finish(c, rc < 0);
         if (rc < 0) {
             fail(c, rc);
@@ -293,6 +323,8 @@ static bool write_round(struct conn *c)
         c->writing = true;
         return false;
     }
+    if (rc > 0)
+        leave_trail(c);
     plane_lock(node);
     bool wake = land(c, rc < 0);
     bool more = rc > 0 && !leave_to_senders(c) && conn_take(c, WRITE_BYTES);
@@ -348,8 +380,10 @@ void conn_flush(struct conn *c)
 
 void conn_written(struct conn *c, int error)
 {
-    c->writing = false;
+    if (!error)
+        leave_trail(c);
     finish(c, error != 0);
+    c->writing = false;
     if (error) {
         fail(c, error);
         return;

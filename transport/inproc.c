@@ -128,8 +128,11 @@ static void write_rest(struct inproc_stream *s)
         if (!rest_empty(&s->rest))
             return;
     }
-    rest_clear(&s->rest);
+    if (n >= 0)
+        rest_clear(&s->rest);
     s->base.handler->on_written(&s->base, n < 0 ? (int)n : 0, s->base.user);
+    if (n < 0)
+        rest_clear(&s->rest);
 }
 
 /* One turn of on_alloc and on_read. False: there is nothing more for now. */
@@ -187,6 +190,17 @@ static size_t inproc_unsent(struct stream *base)
     return 0;
 }
 
+static size_t inproc_unwritten(struct stream *base)
+{
+    return rest_bytes(&from_base(base)->rest);
+}
+
+static size_t inproc_unacked(struct stream *base)
+{
+    struct inproc_stream *s = from_base(base);
+    return s->pipe ? pipe_unread(s->pipe, s->side) : 0;
+}
+
 static void on_stream_closed(uv_handle_t *handle)
 {
     struct inproc_stream *s = handle->data;
@@ -211,6 +225,8 @@ static const struct stream_ops ops = {
     .write = inproc_write,
     .shutdown = inproc_shutdown,
     .unsent = inproc_unsent,
+    .unwritten = inproc_unwritten,
+    .unacked = inproc_unacked,
     .close = inproc_close,
 };
 

@@ -141,6 +141,14 @@ ssize_t pipe_get(struct pipe *p, int side, void *data, size_t size)
     return (ssize_t)n;
 }
 
+size_t pipe_unread(struct pipe *p, int side)
+{
+    pthread_mutex_lock(&p->lock);
+    size_t unread = p->closed[!side] ? p->lanes[side].len : 0;
+    pthread_mutex_unlock(&p->lock);
+    return unread;
+}
+
 void pipe_finish(struct pipe *p, int side)
 {
     pthread_mutex_lock(&p->lock);

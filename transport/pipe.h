@@ -33,6 +33,9 @@ ssize_t pipe_put(struct pipe *p, int side, const void *data, size_t size);
  * (none, and the other side has closed or finished). */
 ssize_t pipe_get(struct pipe *p, int side, void *data, size_t size);
 
+/* Bytes that this side has put and the other closed without getting; 0 while that is open. */
+size_t pipe_unread(struct pipe *p, int side);
+
 /* This side puts no more; it still gets. */
 void pipe_finish(struct pipe *p, int side);
 

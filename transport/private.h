@@ -25,6 +25,7 @@ struct rest {
 int rest_keep(struct rest *r, const uv_buf_t *bufs, unsigned count, size_t done);
 void rest_skip(struct rest *r, size_t size);
 bool rest_empty(const struct rest *r);
+size_t rest_bytes(const struct rest *r);
 void rest_clear(struct rest *r);
 
 /* ---- Sockets of tcp and unix: sock.c, sock_listen.c ---- */
@@ -44,7 +45,8 @@ enum { SOCK_LATER = 1 };
 struct sock_family {
     void (*describe)(
         struct sock_stream *s); /* connected: fill remote_host and local, set options */
-    size_t (*unsent)(struct sock_stream *s);
+    size_t (*unsent)(struct sock_stream *s);  /* or NULL */
+    size_t (*unacked)(struct sock_stream *s); /* or NULL */
 };
 
 enum sock_poll { SOCK_UNPOLLED, SOCK_POLLED, SOCK_POLL_CLOSING };

@@ -49,6 +49,14 @@ bool rest_empty(const struct rest *r)
     return r->next == r->count;
 }
 
+size_t rest_bytes(const struct rest *r)
+{
+    size_t bytes = 0;
+    for (unsigned i = r->next; i < r->count; i++)
+        bytes += r->bufs[i].len;
+    return bytes;
+}
+
 void rest_clear(struct rest *r)
 {
     if (r->bufs != r->few)

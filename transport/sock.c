@@ -171,8 +171,11 @@ static void write_rest(struct sock_stream *s)
         }
         rest_skip(&s->rest, (size_t)n);
     }
-    rest_clear(&s->rest);
+    if (!error)
+        rest_clear(&s->rest);
     s->base.handler->on_written(&s->base, error, s->base.user);
+    if (error)
+        rest_clear(&s->rest);
 }
 
 static void sock_shutdown(struct stream *base)
@@ -187,6 +190,17 @@ static size_t sock_unsent(struct stream *base)
 {
     struct sock_stream *s = from_base(base);
     return s->family->unsent && s->fd >= 0 ? s->family->unsent(s) : 0;
+}
+
+static size_t sock_unwritten(struct stream *base)
+{
+    return rest_bytes(&from_base(base)->rest);
+}
+
+static size_t sock_unacked(struct stream *base)
+{
+    struct sock_stream *s = from_base(base);
+    return s->family->unacked && s->fd >= 0 ? s->family->unacked(s) : 0;
 }
 
 /* ---- Reading ---- */
@@ -372,6 +386,8 @@ static const struct stream_ops ops = {
     .write_some = sock_write_some,
     .shutdown = sock_shutdown,
     .unsent = sock_unsent,
+    .unwritten = sock_unwritten,
+    .unacked = sock_unacked,
     .close = sock_close,
 };
 

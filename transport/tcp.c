@@ -104,7 +104,14 @@ static size_t tcp_unsent(struct sock_stream *s)
     return ioctl(s->fd, SIOCOUTQNSD, &size) < 0 || size < 0 ? 0 : (size_t)size;
 }
 
-static const struct sock_family family = {.describe = tcp_describe, .unsent = tcp_unsent};
+static size_t tcp_unacked(struct sock_stream *s)
+{
+    int size = 0;
+    return ioctl(s->fd, SIOCOUTQ, &size) < 0 || size < 0 ? 0 : (size_t)size;
+}
+
+static const struct sock_family family = {
+    .describe = tcp_describe, .unsent = tcp_unsent, .unacked = tcp_unacked};
 
 /* ---- Dialling ---- */
 

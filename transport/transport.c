@@ -95,6 +95,16 @@ size_t stream_unsent(struct stream *s)
     return s->closing ? 0 : s->ops->unsent(s);
 }
 
+size_t stream_unwritten(struct stream *s)
+{
+    return s->closing ? 0 : s->ops->unwritten(s);
+}
+
+size_t stream_unacked(struct stream *s)
+{
+    return s->closing ? 0 : s->ops->unacked(s);
+}
+
 const char *stream_remote_host(const struct stream *s)
 {
     return s->remote_host;

@@ -88,6 +88,14 @@ void stream_shutdown(struct stream *s);
  */
 size_t stream_unsent(struct stream *s);
 
+/* Bytes of the write under way that are not written yet; in on_written, of the one that failed. */
+size_t stream_unwritten(struct stream *s);
+
+/* Bytes written that the other side has not got: over tcp those that its host has not acknowledged,
+ * which it may have got all the same; over inproc those that it closed without reading. 0 where
+ * nobody can tell (unix: a socket that the other side has closed). */
+size_t stream_unacked(struct stream *s);
+
 /* Where the connection comes from, without port: "10.0.0.7", "fe80::1%eth0"; "" for unix and
  * inproc. */
 const char *stream_remote_host(const struct stream *s);
@@ -116,6 +124,8 @@ struct stream_ops {
     ssize_t (*write_some)(struct stream *s, const uv_buf_t *bufs, unsigned count); /* or NULL */
     void (*shutdown)(struct stream *s);
     size_t (*unsent)(struct stream *s);
+    size_t (*unwritten)(struct stream *s);
+    size_t (*unacked)(struct stream *s);
     void (*close)(struct stream *s);
 };
 

@@ -161,7 +161,7 @@ enum weft_drop {
     WEFT_DROP_REFUSED = 1,  /* REFUSE, no room */
     WEFT_DROP_OLD = 2,      /* DROP_OLDEST made room */
     WEFT_DROP_REPLACED = 3, /* KEEP_LAST, a newer message came */
-    WEFT_DROP_LINK = 4,     /* queued, and the link went */
+    WEFT_DROP_LINK = 4,     /* queued or under way, and the link went (may have arrived) */
     WEFT_DROP_TOOBIG = 5,   /* larger than this peer's frame limit */
     WEFT_DROP_CLOSED = 6,   /* arrived for an interest that was just closed */
     WEFT_DROP_NOMEM = 7,    /* out of memory */

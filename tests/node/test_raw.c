@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -164,5 +165,70 @@ TEST(raw, alias_changes)
     raw_sync(&r);
     CHECK_EQ(fx_stats(node).messages_in, 3u);
     raw_close(&r);
+    CHECK_EQ(weft_node_close(node), 0);
+}
+
+/* Bytes that the kernel has for us, or that came before; the messages among them that are whole. */
+static uint64_t raw_whole_messages(struct raw *r, size_t size)
+{
+    uint64_t whole = 0;
+    size_t used = 0;
+    struct frame frame;
+    uint8_t *to = buf_reserve(&r->in, size);
+    CHECK(to != NULL);
+    ssize_t n = recv(r->fd, to, size, MSG_PEEK);
+    CHECK_EQ(n, (ssize_t)size);
+    while (frame_scan(r->in.data + used, r->in.len + size - used, FRAME_MAX_LIMIT, &frame) == 1) {
+        used += frame.size;
+        whole += frame.compact;
+    }
+    return whole;
+}
+
+/* The bytes that came and wait, once the sender cannot send more: the window is shut. */
+static size_t raw_wait_full(struct raw *r)
+{
+    int now = 0, before = -1;
+    while (now == 0 || now != before) {
+        before = now;
+        for (int i = 0; i < 50; i++)
+            fx_pause();
+        CHECK_EQ(ioctl(r->fd, FIONREAD, &now), 0);
+    }
+    return (size_t)now;
+}
+
+/* A peer whose window is shut vanishes: all that did not get into it counts as lost, what was
+ * queued and what was written alike, by peer and by route. */
+TEST(raw, what_was_under_way_counts_as_lost)
+{
+    struct raw r;
+    struct events events;
+    events_init(&events);
+    weft_node *node = fx_open("tcp://127.0.0.1:0/a", NULL, &events);
+    weft_intent *out = fx_publish(node, "t.P@a.x");
+    raw_open(&r, node);
+    struct decl d = {.route = "t.P@a.x", .registered = true, .origin = ""};
+    raw_send(&r, &(struct control){.type = MSG_INTEREST, .decls = {.items = &d, .count = 1}});
+    CHECK_EQ(weft_intent_wait(out, WAIT_MS), 0);
+    uint8_t data[1000] = {0};
+    uint64_t sent = 0;
+    while (weft_try_send(out, data, sizeof(data)) == 0)
+        sent++;
+    uint64_t whole = raw_whole_messages(&r, raw_wait_full(&r));
+    CHECK(whole > 0 && whole < sent);
+    raw_close(&r);
+    events_wait(&events, WEFT_EVENT_PEER_DOWN, 1);
+    UNTIL(fx_dropped(node) == sent - whole);
+    weft_stats stats = fx_stats(node);
+    CHECK_EQ(stats.dropped[WEFT_DROP_LINK], sent - whole);
+    weft_route_info *routes;
+    size_t count;
+    CHECK_EQ(weft_node_routes(node, &routes, &count), 0);
+    CHECK_EQ(count, 1);
+    CHECK_EQ(routes[0].dropped[WEFT_DROP_LINK], sent - whole);
+    weft_routes_free(routes, count);
+    CHECK(stats.outbox_bytes == 0);
+    weft_intent_close(out);
     CHECK_EQ(weft_node_close(node), 0);
 }
