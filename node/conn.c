@@ -10,6 +10,9 @@
  * when the time that the target's policy allows is over; then the message is dropped for that
  * target and counted.
  *
+ * A link that goes while it is paused has messages that nobody will get: they are read on, and
+ * counted as lost with it.
+ *
  * The end: the mesh gives the link up (conn_release); what is queued is written, our side is shut
  * down, and the connection closes when the other side has closed too, or after the linger time.
  * Closing at once would let unread bytes of the other side reset the connection and destroy the
@@ -273,7 +276,43 @@ static size_t parse(struct conn *c, const uint8_t *data, size_t len)
     return used;
 }
 
+static bool is_message(const struct frame *f)
+{
+    struct header h;
+    return f->compact || (header_decode(f->header, f->header_size, &h) == 0 &&
+                          (h.type == MSG_MESSAGE || h.type >= MSG_USER));
+}
+
+/* The link went while it was paused: count the messages that came over it and nobody will get.
+ * Returns how many bytes were used; all, once what comes is no frame. */
+static size_t discard(struct conn *c, const uint8_t *data, size_t len)
+{
+    weft_node *node = c->node;
+    size_t used = 0;
+    struct frame f;
+    int rc;
+    plane_lock(node);
+    while ((rc = frame_scan(data + used, len - used, c->rx_max, &f)) > 0) {
+        if (is_message(&f))
+            outbox_drop(node, &c->out, f.compact ? alias_get(&c->aliases, f.alias) : NULL,
+                        WEFT_DROP_LINK);
+        used += f.size;
+    }
+    plane_unlock(node);
+    return rc < 0 ? len : used;
+}
+
+static size_t consume(struct conn *c, const uint8_t *data, size_t len)
+{
+    return c->state == CONN_OPEN ? parse(c, data, len) : discard(c, data, len);
+}
+
 /* ---- Reading ---- */
+
+static bool takes_bytes(const struct conn *c)
+{
+    return c->state == CONN_OPEN || c->discarding;
+}
 
 static size_t missing_bytes(const struct conn *c)
 {
@@ -319,11 +358,20 @@ void conn_drop_large(weft_node *node)
     node->large_used = false;
 }
 
+/* What follows cannot be told apart any more, for want of memory. */
+static void give_up_reading(struct conn *c)
+{
+    buf_fini(&c->partial);
+    c->discarding = false;
+    if (c->state == CONN_OPEN)
+        mesh_ended(c->node->mesh, c->link, WEFT_ENOMEM, node_now());
+}
+
 static void on_alloc(struct stream *s, uv_buf_t *ret_buf, void *user)
 {
     struct conn *c = user;
     weft_node *node = c->node;
-    size_t kept = c->state == CONN_OPEN ? c->partial.len : 0;
+    size_t kept = takes_bytes(c) ? c->partial.len : 0;
     size_t missing = kept ? missing_bytes(c) : 1;
     if (kept + missing > RX_BUFFER) {
         uint8_t *to = reserve_large(c, missing);
@@ -333,7 +381,7 @@ static void on_alloc(struct stream *s, uv_buf_t *ret_buf, void *user)
             return;
         }
         node_enter(node);
-        mesh_ended(node->mesh, c->link, WEFT_ENOMEM, node_now());
+        give_up_reading(c);
         node_leave(node);
         kept = 0;
     }
@@ -353,7 +401,7 @@ static void keep_rest(struct conn *c, const uint8_t *data, size_t len)
     if (len == 0) {
         buf_fini(&c->partial); /* an idle link holds no memory */
     } else if (!buf_put(&c->partial, data, len)) {
-        mesh_ended(c->node->mesh, c->link, WEFT_ENOMEM, node_now());
+        give_up_reading(c);
     }
 }
 
@@ -361,21 +409,22 @@ static void on_read(struct stream *s, size_t size, void *user)
 {
     struct conn *c = user;
     weft_node *node = c->node;
-    if (c->state != CONN_OPEN)
+    if (!takes_bytes(c))
         return;
     node_enter(node);
     node->bytes_in += size;
     c->bytes_in += size;
-    mesh_received(c->link, mono_ns());
+    if (c->state == CONN_OPEN)
+        mesh_received(c->link, mono_ns());
     if (c->in_shared) {
         size_t len = c->partial.len + size;
-        size_t used = parse(c, node->rx, len);
+        size_t used = consume(c, node->rx, len);
         c->large &= used == 0;
-        if (c->state == CONN_OPEN)
+        if (takes_bytes(c))
             keep_rest(c, node->rx + used, len - used);
     } else {
         c->partial.len += size;
-        size_t used = parse(c, c->partial.data, c->partial.len);
+        size_t used = consume(c, c->partial.data, c->partial.len);
         if (used == c->partial.len)
             release_partial(c);
         else
@@ -426,13 +475,16 @@ void conn_release(struct conn *c, bool drain)
     plane_unlock(node);
     if (wake)
         node_wake(node);
+    c->discarding = c->paused;
+    c->paused = false;
+    if (c->discarding)
+        buf_consume(&c->partial, discard(c, c->partial.data, c->partial.len));
     if (!c->connected || c->ended) {
         conn_close(c);
         return;
     }
-    if (c->paused)
+    if (c->discarding)
         stream_read_start(c->stream);
-    c->paused = false;
     c->drain_deadline = mono_ns() + node->options.linger_ms * NS_PER_MS;
     node->conns_at = min_u64(node->conns_at, c->drain_deadline);
 }

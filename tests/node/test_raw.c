@@ -19,6 +19,7 @@ struct raw {
     struct buf in;
     char me[64];
     const char *you;
+    uint64_t incarnation;
 };
 
 static void raw_write(struct raw *r, const void *data, size_t size)
@@ -72,17 +73,17 @@ static void raw_shake(struct raw *r, enum stage stage)
                                                 .stage = stage,
                                                 .version = PROTO_VERSION,
                                                 .node_id = id,
-                                                .incarnation = 1,
+                                                .incarnation = r->incarnation,
                                                 .network = "",
                                                 .agent = "raw",
                                                 .features = FEATURE_COMPACT}});
 }
 
 /* Connect to a node on tcp, up to DONE. */
-static void raw_open(struct raw *r, weft_node *node)
+static void raw_open_as(struct raw *r, weft_node *node, uint64_t incarnation)
 {
     struct url url;
-    *r = (struct raw){.you = weft_node_url(node)};
+    *r = (struct raw){.you = weft_node_url(node), .incarnation = incarnation};
     buf_init(&r->in, FRAME_MAX_LIMIT);
     snprintf(r->me, sizeof(r->me), "tcp://127.0.0.1:9/raw");
     CHECK_EQ(url_parse(r->you, strlen(r->you), &url, NULL), 0);
@@ -97,6 +98,11 @@ static void raw_open(struct raw *r, weft_node *node)
     raw_await(r, MSG_PEERS);
     raw_send(r, &(struct control){.type = MSG_PEERS});
     CHECK_EQ(weft_node_wait_peers(node, 1, WAIT_MS), 0);
+}
+
+static void raw_open(struct raw *r, weft_node *node)
+{
+    raw_open_as(r, node, 1);
 }
 
 static void raw_close(struct raw *r)
@@ -230,5 +236,35 @@ TEST(raw, what_was_under_way_counts_as_lost)
     weft_routes_free(routes, count);
     CHECK(stats.outbox_bytes == 0);
     weft_intent_close(out);
+    CHECK_EQ(weft_node_close(node), 0);
+}
+
+/* A publisher whose messages wait unread, because their interest is full, starts anew: its new life
+ * displaces the link, and what waited counts as lost with it. */
+TEST(raw, what_waits_unread_counts_as_lost)
+{
+    enum { SENT = 300 };
+    struct raw former, next;
+    struct events events;
+    events_init(&events);
+    weft_node *node = fx_open("tcp://127.0.0.1:0/a", NULL, &events);
+    weft_subscribe_options options;
+    weft_subscribe_options_init(&options);
+    options.queue = 1000;
+    options.block_ms = 10 * WAIT_MS;
+    weft_interest *in;
+    CHECK_EQ(weft_subscribe(node, "t.P@raw.x", &options, &in), 0);
+    raw_open(&former, node);
+    raw_intent(&former, "t.P@raw.x", 5, true);
+    for (int i = 0; i < SENT; i++)
+        raw_message(&former, 5, "some twenty bytes or so");
+    UNTIL(fx_stats(node).delivered > 0);
+    raw_open_as(&next, node, 2);
+    events_wait(&events, WEFT_EVENT_PEER_DOWN, 1);
+    UNTIL(fx_stats(node).delivered + fx_dropped(node) == SENT);
+    CHECK(fx_stats(node).dropped[WEFT_DROP_LINK] > 0);
+    raw_close(&former);
+    raw_close(&next);
+    weft_interest_close(in);
     CHECK_EQ(weft_node_close(node), 0);
 }
