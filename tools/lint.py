@@ -54,7 +54,7 @@ def all_files():
     for folder, folders, names in os.walk(ROOT):
         folders[:] = [f for f in folders if not f.startswith(("build", ".git", "__pycache__"))
                       and os.path.relpath(os.path.join(folder, f), ROOT) not in FUZZ_INPUTS]
-        for name in names:
+        for name in set(names) - {".git"}:
             yield os.path.relpath(os.path.join(folder, name), ROOT)
 
 
@@ -184,9 +184,28 @@ def tabs(path, text):
         complain(path, line, "a tab")
 
 
+def promises(path, text):
+    """Each row of a table in docs/faults.md names tests, as `file:name`, which exist."""
+    if path != os.path.join("docs", "faults.md"):
+        return
+    for number, row in enumerate(text.split("\n"), 1):
+        if not row.startswith("|") or re.match(r"\|(?: fault |[-| :]+$)", row):
+            continue
+        look("promises", path)
+        tests = re.findall(r"`(tests/[\w./-]+):(\w+)`", row)
+        if not tests:
+            complain(path, number, "a promise without a test: name one as `tests/…/file:name`")
+        for file, name in tests:
+            source = text_of(file) if os.path.isfile(os.path.join(ROOT, file)) else None
+            if source is None:
+                complain(path, number, f"{file}: no such file")
+            elif not re.search(rf"\b{name}\b", source):
+                complain(path, number, f"{file} has no test {name}")
+
+
 C_RULES = [unsafe_calls, heap, pure_cores, includes, sizes]
 RULES = ["unsafe calls", "heap", "pure cores", "floors", "programs use the public API",
-         "public headers stand alone", "sizes", "texts", "tabs"]
+         "public headers stand alone", "sizes", "texts", "tabs", "promises"]
 
 
 def lint():
@@ -195,6 +214,7 @@ def lint():
         if text is None:
             continue
         texts(path, text)
+        promises(path, text)
         if path.endswith((".c", ".h", ".py", ".build", ".yaml", ".proto", ".sh")):
             tabs(path, text)
         if path.endswith((".c", ".h")) and module(path) in OURS:
