@@ -90,25 +90,27 @@ void gossip_announce(struct mesh *m, struct moment now)
 }
 
 static void receive_removal(struct mesh *m, struct mesh_link *l, const struct control *c,
-                            struct moment now)
+                            uint64_t nonce, struct moment now)
 {
     for (size_t i = 0; i < c->peers.count; i++) {
         struct url url;
         const char *name = c->peers.ids[i];
-        if (url_parse(name, strlen(name), &url, NULL) == 0 && same_address(l->hs.peer.text, &url)) {
+        if (url_parse(name, strlen(name), &url, NULL) == 0 && same_address(l->hs.peer.text, &url) &&
+            !link_other_there(m, l)) {
             addrbook_departed(m->book, name, now);
             continue;
         }
-        link_send_result(m, l, 0, WEFT_EDENIED,
+        link_send_result(m, l, nonce, WEFT_EDENIED,
                          "a peer may announce the departure of nobody but itself", now);
         return;
     }
 }
 
-void gossip_receive(struct mesh *m, struct mesh_link *l, const struct control *c, struct moment now)
+void gossip_receive(struct mesh *m, struct mesh_link *l, const struct control *c, uint64_t nonce,
+                    struct moment now)
 {
     if (c->peers.remove) {
-        receive_removal(m, l, c, now);
+        receive_removal(m, l, c, nonce, now);
         return;
     }
     if (m->me.role == ROLE_LEAF || l->hs.role != ROLE_PEER)
@@ -121,7 +123,7 @@ void gossip_receive(struct mesh *m, struct mesh_link *l, const struct control *c
                  PEERS_NAMES_MAX);
         taken = PEERS_NAMES_MAX;
         if (!l->hs.base)
-            link_send_result(m, l, 0, WEFT_ELIMIT, text, now);
+            link_send_result(m, l, nonce, WEFT_ELIMIT, text, now);
         mesh_event(m, WEFT_EVENT_WARNING, l, NULL, WEFT_ELIMIT, text);
     }
     for (size_t i = 0; i < taken; i++) {

@@ -176,18 +176,33 @@ static bool settle_duplicates(struct mesh *m, struct mesh_link *l, struct moment
     return true;
 }
 
-/* A node with an unspecified host learns from others how it is reached. Who we dialled by our own
- * choice is believed for the schedule of dials; what we tell of ourselves takes two witnesses. One
- * that merely came to us could make us take another node's address for ours. */
+static bool is_configured(const struct mesh *m, const char *name)
+{
+    struct addrbook_view view;
+    return addrbook_find(m->book, name, &view) && view.origin == WEFT_ORIGIN_CONFIGURED;
+}
+
+/* Does the book know somebody else there? */
+static bool is_others(const struct mesh *m, const char *name)
+{
+    struct addrbook_view view;
+    return addrbook_find(m->book, name, &view) &&
+           (view.origin == WEFT_ORIGIN_CONFIGURED || view.last_success);
+}
+
+/* A node with an unspecified host learns from others how it is reached. Whom we were told to dial
+ * is believed for the schedule of dials; what we tell of ourselves takes two witnesses. One that
+ * merely came to us, or that we dialled on hearsay, could make us take another node's address for
+ * ours; and an address where the book knows somebody is never taken for it. */
 static void learn_observed(struct mesh *m, const struct mesh_link *l)
 {
     const struct url *me = &l->priv->machine->me;
     if (m->me.advertised || m->me.role != ROLE_PEER || !url_host_unspecified(&m->self) ||
-        url_host_unspecified(me) || !l->hs.has_node_id)
+        url_host_unspecified(me) || !l->hs.has_node_id || is_others(m, me->text))
         return;
     bool agreed = strcmp(m->observed.host, me->host) == 0 &&
                   memcmp(m->observed.witness, l->hs.node_id, sizeof(m->observed.witness)) != 0;
-    if (l->outbound || agreed) {
+    if (agreed || (l->outbound && is_configured(m, l->priv->dialled))) {
         addrbook_add_own(m->book, me->text);
         addrbook_set_self(m->book, me->text);
     }
@@ -256,11 +271,18 @@ static void register_initial(struct mesh *m, struct mesh_link *l, struct moment 
 
 static void enter_book(struct mesh *m, struct mesh_link *l, struct moment now)
 {
-    if (!l->outbound && l->hs.role != ROLE_PEER)
+    if (!l->outbound && (l->hs.role != ROLE_PEER || link_other_there(m, l)))
         return;
     const uint8_t *id = l->hs.has_node_id ? l->hs.node_id : NULL;
     addrbook_linked(m->book, l->priv->book_entry, l->hs.peer.text, id, now);
     l->priv->book_entry = 0;
+}
+
+void greet_heir(struct mesh *m, const struct mesh_link *l, struct moment now)
+{
+    struct mesh_link *heir = link_other_there(m, l);
+    if (heir)
+        enter_book(m, heir, now);
 }
 
 static void link_up(struct mesh *m, struct mesh_link *l, struct moment now)
@@ -361,11 +383,12 @@ void greet_handshake(struct mesh *m, struct mesh_link *l, struct control *c, uin
     obey(m, l, todo, now);
 }
 
-void greet_peers(struct mesh *m, struct mesh_link *l, const struct control *c, struct moment now)
+void greet_peers(struct mesh *m, struct mesh_link *l, const struct control *c, uint64_t nonce,
+                 struct moment now)
 {
     int todo = handshake_on_peers(l->priv->machine);
     if (!obey(m, l, todo, now))
         return;
     if (l->state == LINK_UP)
-        gossip_receive(m, l, c, now);
+        gossip_receive(m, l, c, nonce, now);
 }

@@ -108,6 +108,20 @@ bool link_same_node(const struct mesh_link *a, const struct mesh_link *b)
            same_address(b->hs.peer.text, &url);
 }
 
+struct mesh_link *link_other_there(struct mesh *m, const struct mesh_link *l)
+{
+    struct url url;
+    if (url_parse(l->hs.peer.text, strlen(l->hs.peer.text), &url, NULL) < 0)
+        return NULL;
+    list_each (it, &m->links) {
+        struct mesh_link *o = list_entry(it, struct mesh_link, node);
+        if (o != l && o->state == LINK_UP && !link_same_node(o, l) &&
+            same_address(o->hs.peer.text, &url))
+            return o;
+    }
+    return NULL;
+}
+
 const char *link_name(const struct mesh_link *l)
 {
     if (l->hs.peer.text[0])
@@ -207,6 +221,7 @@ static void report_to_book(struct mesh *m, struct mesh_link *l, int error, const
     bool stable = now.mono_ns - l->up_since >= ADDRBOOK_STABLE_NS;
     const uint8_t *id = l->hs.has_node_id ? l->hs.node_id : NULL;
     addrbook_unlinked(m->book, l->hs.peer.text, id, error, text, stable, now);
+    greet_heir(m, l, now);
 }
 
 static void report_event(struct mesh *m, struct mesh_link *l, int error, const char *text)
@@ -348,7 +363,7 @@ static void frame_in_handshake(struct mesh *m, struct mesh_link *l, struct contr
         greet_handshake(m, l, c, h->timestamp, now);
         return;
     case MSG_PEERS:
-        greet_peers(m, l, c, now);
+        greet_peers(m, l, c, h->timestamp, now);
         return;
     case MSG_RESULT: {
         if (c->result.error == RESULT_OK)
@@ -396,7 +411,7 @@ static void receive_goodbye(struct mesh *m, struct mesh_link *l, const struct co
     if (error == WEFT_EDISPLACED && handover_goodbye(m, l, now))
         return;
     char peer[URL_MAX + 1];
-    snprintf(peer, sizeof(peer), "%s", l->hs.peer.text);
+    snprintf(peer, sizeof(peer), "%s", link_other_there(m, l) ? "" : l->hs.peer.text);
     char text[TEXT_MAX];
     snprintf(text, sizeof(text), "goodbye: %s", c->goodbye.description);
     link_end(m, l, error, text, false, 0, now);
@@ -418,7 +433,7 @@ static void frame_when_up(struct mesh *m, struct mesh_link *l, struct control *c
         digest_receive(m, l, c, now);
         break;
     case MSG_PEERS:
-        gossip_receive(m, l, c, now);
+        gossip_receive(m, l, c, h->timestamp, now);
         break;
     case MSG_PING:
         live_receive_ping(m, l, c, h, now);

@@ -166,6 +166,10 @@ bool same_address(const char *text, const struct url *url);
 bool link_same_node(const struct mesh_link *a, const struct mesh_link *b);
 bool link_identified(const struct mesh_link *l);
 
+/* A link of another node that calls itself by the same address, or NULL. A name belongs to whom we
+ * dialled under it, else to who had it first, as long as that link stands. */
+struct mesh_link *link_other_there(struct mesh *m, const struct mesh_link *l);
+
 /* Will the other side be UP when it reads what we send now? */
 bool link_is_up_there(const struct mesh_link *l);
 
@@ -197,13 +201,16 @@ void greet_start(struct mesh *m, struct mesh_link *l, const struct url *dialled,
 /* Takes the message over. The link may be gone after these. */
 void greet_handshake(struct mesh *m, struct mesh_link *l, struct control *c, uint64_t stamp,
                      struct moment now);
-void greet_peers(struct mesh *m, struct mesh_link *l, const struct control *c, struct moment now);
+/* The link ended: another of the same name, which was not in the book for its sake, enters it. */
+void greet_heir(struct mesh *m, const struct mesh_link *l, struct moment now);
+void greet_peers(struct mesh *m, struct mesh_link *l, const struct control *c, uint64_t nonce,
+                 struct moment now);
 
 /* ---- gossip.c ---- */
 
 void gossip_send_all(struct mesh *m, struct mesh_link *l, struct moment now);
 void gossip_announce(struct mesh *m, struct moment now); /* when announce_at has come */
-void gossip_receive(struct mesh *m, struct mesh_link *l, const struct control *c,
+void gossip_receive(struct mesh *m, struct mesh_link *l, const struct control *c, uint64_t nonce,
                     struct moment now);
 void gossip_depart(struct mesh *m, struct mesh_link *l, struct moment now);
 

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WALL UINT64_C(1700000000000000000) /* at the start of the network's clock */
 #define ALL_FEATURES                                                                               \
     (FEATURE_COMPACT | FEATURE_PATTERNS | FEATURE_DIGEST | FEATURE_GOODBYE | FEATURE_BOOK)
 
@@ -64,7 +63,7 @@ static bool await(struct net_end *end, uint32_t type)
 
 static uint64_t stamp_of(const struct net_end *end, const struct lab_claim *claim)
 {
-    return claim && claim->stamp ? claim->stamp : WALL + net_now(end->conn->net);
+    return claim && claim->stamp ? claim->stamp : LAB_WALL + net_now(end->conn->net);
 }
 
 bool lab_shake(struct net_end *end, const struct lab_claim *claim)
@@ -125,9 +124,17 @@ struct net_end *lab_answer(struct net_node *raw, const struct net_node *dialler,
 
 /* ---- Saying ---- */
 
+static uint64_t last_stamp;
+
+uint64_t lab_stamp(void)
+{
+    return last_stamp;
+}
+
 void lab_send(struct net_end *end, const struct control *control)
 {
-    net_raw_send(end, control, WALL + net_now(end->conn->net), false);
+    last_stamp = LAB_WALL + net_now(end->conn->net);
+    net_raw_send(end, control, last_stamp, false);
 }
 
 void lab_goodbye(struct net_end *end, enum goodbye_reason reason)

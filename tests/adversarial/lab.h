@@ -9,8 +9,12 @@
 #include "tests/sim/net.h"
 
 #define LAB_WHY 256
+#define LAB_WALL UINT64_C(1700000000000000000) /* at the start of the network's clock */
 
 struct net *lab_net(uint64_t seed);
+
+/* The timestamp of what lab_send sent last. */
+uint64_t lab_stamp(void);
 
 /* Add a node and start it. */
 struct net_node *lab_node(struct net *net);
