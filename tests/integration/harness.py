@@ -86,11 +86,15 @@ class Proc:
 
     def wait_line(self, pattern, timeout=PATIENCE, since=0):
         """The first match in a line from `since` on, waited for."""
+        return self.wait_for(lambda line: re.search(pattern, line), f"no line matches {pattern!r}", timeout, since)
+
+    def wait_for(self, find, otherwise, timeout=PATIENCE, since=0):
+        """What `find` makes of the first line from `since` on that it makes something of, waited for."""
         deadline, at = time.monotonic() + timeout, since
         while True:
             with self.changed:
                 while at < len(self.lines):
-                    found = re.search(pattern, self.lines[at])
+                    found = find(self.lines[at])
                     at += 1
                     if found:
                         return found
@@ -98,7 +102,7 @@ class Proc:
                 left = deadline - time.monotonic()
                 if over or left <= 0:
                     why = f"ended with {self.process.poll()}" if over else f"not within {timeout} s"
-                    raise AssertionError(f"{self.name}: no line matches {pattern!r}: {why}\n" + self.tail())
+                    raise AssertionError(f"{self.name}: {otherwise}: {why}\n" + self.tail())
                 self.changed.wait(min(left, 0.2))
 
     def count(self, pattern):
@@ -209,7 +213,7 @@ PEER_DOWN = r"peer down.*/{path}(?:\s|$|[,:;(\"'])"
 
 
 def program(name):
-    for folder in ("cmd", "examples", "tests/integration"):
+    for folder in ("cmd", "examples", "tests/integration", "tests/net"):
         path = os.path.join(BUILD, folder, name)
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return path

@@ -1,0 +1,183 @@
+"""What a network does to links: silence, refusal, partition, one way, loss, flapping, interfaces, addresses.
+
+The mesh of most tests: a publishes 100 messages a second, b is a weftd that looks on, c listens."""
+
+import world
+
+
+class Links(world.Case):
+    def mesh(self, **more):
+        self.a, self.b, self.c = self.hosts("a", "b", "c")
+        self.pub = self.count(self.a, "lab.a", publish="T@lab.a.x", **more)
+        self.router = self.weftd(self.b, "lab.b", peers=[self.pub])
+        self.sub = self.count(self.c, "lab.c", peers=[self.pub, self.router], subscribe="T@lab.a.x")
+        self.nodes = [self.pub, self.router, self.sub]
+        self.whole(self.nodes)
+        self.sub.wait_news()
+
+    def marks(self):
+        return {node: node.mark() for node in self.nodes}
+
+    def c_lost(self, began, marks):
+        """Noticed on both sides of each link of c. Returns when the last did."""
+        moments = [node.wait_down("lab.c", since=marks[node]) for node in (self.pub, self.router)]
+        moments.append(self.sub.wait_down("lab.a", "lab.b", since=marks[self.sub]))
+        self.figure(detected=max(moments) - began)
+        return moments
+
+    def c_back(self, healed, marks):
+        moments = [node.wait_up("lab.c", since=marks[node]) for node in (self.pub, self.router)]
+        moments.append(self.sub.wait_up("lab.a", "lab.b", since=marks[self.sub]))
+        moments.append(self.sub.wait_news())
+        self.figure(recovered=max(moments) - healed)
+        self.whole(self.nodes)
+        return self.numbers(self.pub, self.sub)
+
+    def c_and_back(self, fault):
+        self.mesh()
+        marks = self.marks()
+        began = fault()
+        self.c_lost(began, marks)
+        marks = self.marks()
+        return self.c_back(self.heal(), marks)
+
+    def test_drop(self):
+        """Packets to and from one host vanish: 10 s of silence end its links on both sides."""
+        self.c_and_back(lambda: self.cut(self.c))
+        self.assertEqual(self.router.links("lab.a"), 1)
+
+    def test_reject_reset(self):
+        """Connections are reset by a firewall: noticed with the next packet."""
+        def fault():
+            return self.rules(*(f"{rule} reject with tcp reset" for rule in (
+                'iifname "to-c" meta l4proto tcp', 'oifname "to-c" meta l4proto tcp')))
+        self.c_and_back(fault)
+
+    def test_reject_icmp(self):
+        """A firewall answers 'prohibited': TCP hopes on, silence tells; dials fail at once with the reason."""
+        self.mesh()
+        marks = self.marks()
+        self.c_lost(self.cut(self.c, how="reject with icmp type admin-prohibited"), marks)
+        told = self.sub.proc.wait_line(r" failed \S*/lab\.\w+: (.*)", since=marks[self.sub]).group(1)
+        self.figure(note=f"a dial says: {told}")
+        marks = self.marks()
+        self.c_back(self.heal(), marks)
+
+    def test_one_way_out(self):
+        """What one host sends vanishes, what is sent to it arrives: still both sides let go."""
+        self.c_and_back(lambda: self.rules('iifname "to-c" counter drop'))
+
+    def test_one_way_in(self):
+        """What is sent to one host vanishes, what it sends arrives: still both sides let go."""
+        self.c_and_back(lambda: self.rules('oifname "to-c" counter drop'))
+
+    def test_partition(self):
+        """Two halves: each goes on by itself without a gap, and they are one mesh again afterwards."""
+        a, b, c, d = self.hosts("a", "b", "c", "d")
+        pub = self.count(a, "lab.a", publish="T@lab.a.x")
+        near = self.count(b, "lab.b", peers=[pub], subscribe="T@lab.a.x")
+        far = self.count(c, "lab.c", peers=[pub, near], subscribe="T@lab.a.x")
+        other = self.weftd(d, "lab.d", peers=[far])
+        nodes = [pub, near, far, other]
+        self.whole(nodes)
+        near.wait_news()
+        far.wait_news()
+        marks = [node.mark() for node in nodes]
+        began = self.rules(*(f'iifname "to-{x}" oifname "to-{y}" drop' for x, y in
+                             "ac ad bc bd ca cb da db".split()))
+        moments = [node.wait_down(*paths, since=mark) for node, mark, paths in zip(
+            nodes, marks, (["lab.c", "lab.d"], ["lab.c", "lab.d"], ["lab.a", "lab.b"], ["lab.a", "lab.b"]))]
+        self.figure(detected=max(moments) - began)
+        for one, two in ((pub, near), (near, pub), (far, other), (other, far)):
+            self.assertEqual(one.links(two.path), 1)
+        marks = [node.mark() for node in nodes]
+        healed = self.heal()
+        moments = [node.wait_up(*paths, since=mark) for node, mark, paths in zip(
+            nodes, marks, (["lab.c", "lab.d"], ["lab.c", "lab.d"], ["lab.a", "lab.b"], ["lab.a", "lab.b"]))]
+        moments.append(far.wait_news())
+        self.figure(recovered=max(moments) - healed)
+        self.whole(nodes)
+        last = pub.last()
+        near.wait_message(last)
+        far.wait_message(last)
+        (numbers,) = near.heard().values()
+        self.assertEqual(numbers, list(range(numbers[0], last + 1)), "the half that was not cut off lost some")
+        (numbers,) = far.heard().values()
+        self.assertEqual(sorted(set(numbers)), numbers)
+        missing = last + 1 - numbers[0] - len(numbers)
+        self.figure(sent=last, note=f"the near half missed none, the far half {missing}")
+
+    def lossy(self, percent):
+        self.mesh(rate=1000, size=256)
+        self.rules(f"numgen random mod 100 < {percent} counter drop")
+        newest = self.sub.proc.wait_line(r" got \d+ (\d+)", since=self.sub.mark()).group(1)
+        self.sub.wait_message(int(newest) + 8000)
+        dropped = int(world.re.search(r"packets (\d+)", world.run("nft", "list", "ruleset")).group(1))
+        self.assertGreater(dropped, 0)
+        self.heal()
+        for node in self.nodes:
+            self.assertEqual(node.proc.count(r"\bdown:? "), 0, node.proc.tail())
+        came = self.complete(self.pub, self.sub)
+        self.figure(note=f"{dropped} packets lost, {came} messages in order, no link lost")
+
+    def test_loss_5(self):
+        """5 % of packets are lost: TCP mends it, no message is missing, no link ends."""
+        self.lossy(5)
+
+    def test_loss_20(self):
+        """20 % of packets are lost: as with 5 %, slower."""
+        self.lossy(20)
+
+    def test_flapping(self):
+        """A link that is dead for a second and lives for a second, ten times: shorter than the silence
+        that ends it, so it stays and nothing is missing."""
+        self.mesh()
+        for _ in range(10):
+            self.cut(self.c)
+            world.time.sleep(1)  # the fault itself: how long the network is away
+            self.heal()
+            world.time.sleep(1)  # and how long it is there
+        for node in self.nodes:
+            self.assertEqual(node.proc.count(r"\bdown:? "), 0, node.proc.tail())
+        self.complete(self.pub, self.sub)
+
+    def test_flapping_reset(self):
+        """A firewall that resets all connections again and again: after each, one link a pair, and dials
+        within the budget."""
+        self.mesh()
+        for _ in range(6):
+            marks = self.marks()
+            self.rules('iifname "to-c" meta l4proto tcp reject with tcp reset',
+                       'oifname "to-c" meta l4proto tcp reject with tcp reset')
+            self.c_lost(world.time.monotonic(), marks)
+            marks = self.marks()
+            healed = self.heal()
+            moments = [node.wait_up("lab.c", since=marks[node]) for node in (self.pub, self.router)]
+            self.figure(recovered=max(moments) - healed)
+        self.whole(self.nodes)
+        dials = self.sub.totals()["dials"]
+        self.figure(note=f"6 times; c dialled {dials} times")
+        self.numbers(self.pub, self.sub)
+
+    def test_interface_down(self):
+        """The interface of one host goes down and comes up later, with its route."""
+        def fault():
+            self.c.down()
+            return world.time.monotonic()
+        self.mesh()
+        marks = self.marks()
+        self.c_lost(fault(), marks)
+        marks = self.marks()
+        self.c.up()
+        self.c_back(world.time.monotonic(), marks)
+
+    def test_interface_blinks(self):
+        """Down and up within the silence that ends a link: the same links go on, nothing is missing."""
+        self.mesh()
+        self.c.down()
+        world.time.sleep(2)  # the fault itself: how long the network is away
+        self.c.up()
+        self.sub.wait_news()
+        for node in self.nodes:
+            self.assertEqual(node.proc.count(r"\bdown:? "), 0, node.proc.tail())
+        self.complete(self.pub, self.sub)
