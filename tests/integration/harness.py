@@ -105,9 +105,9 @@ class Proc:
                     raise AssertionError(f"{self.name}: {otherwise}: {why}\n" + self.tail())
                 self.changed.wait(min(left, 0.2))
 
-    def count(self, pattern):
+    def count(self, pattern, since=0):
         with self.changed:
-            return sum(1 for line in self.lines if re.search(pattern, line))
+            return sum(1 for line in self.lines[since:] if re.search(pattern, line))
 
     def exit_code(self, timeout=PATIENCE):
         try:

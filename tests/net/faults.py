@@ -117,7 +117,7 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--jobs", type=int, default=10)
     parser.add_argument("--inside")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     if options.inside:
         return inside(options.build, options.inside)
     known = tests()

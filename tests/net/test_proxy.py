@@ -22,13 +22,14 @@ class Proxied(world.Case):
                               peers=[self.c.url("lab.a", address=self.c.gateway), self.router])
         self.nodes = [self.pub, self.router, self.sub]
         linked = self.whole(self.nodes) - started
+        self.formed = {node: node.mark() for node in self.nodes}
         self.sub.wait_news()
         return linked
 
     def never_down(self):
         """The link through the proxy. (b may change over from one name of a to another, as it hears of them.)"""
         for node, path in ((self.pub, "lab.c"), (self.sub, "lab.a")):
-            self.assertEqual(node.proc.count(rf"\bdown \S*/{path}\b"), 0, node.proc.tail())
+            self.assertEqual(node.proc.count(rf"\bdown \S*/{path}\b", self.formed[node]), 0, node.proc.tail())
 
     def lost_and_back(self, began):
         """The link between a and c ended and is there again; returns when it was lost and when back."""
