@@ -430,7 +430,8 @@ static void frame_when_up(struct mesh *m, struct mesh_link *l, struct control *c
         routes_receive(m, l, c, h, now);
         break;
     case MSG_DIGEST:
-        digest_receive(m, l, c, now);
+        if (l->hs.features & FEATURE_DIGEST) /* else one would answer with a type it may not know */
+            digest_receive(m, l, c, now);
         break;
     case MSG_PEERS:
         gossip_receive(m, l, c, h->timestamp, now);

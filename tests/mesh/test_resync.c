@@ -214,3 +214,23 @@ TEST(resync, a_short_ttl_ends_in_time)
     CHECK_EQ(counts.remote_intents, 0);
     net_free(net);
 }
+
+/* Who has not named the feature may not know the type: it is never sent one, ask as it may. */
+TEST(resync, no_digest_without_the_feature)
+{
+    struct net_options options = {.seed = 1};
+    struct net *net = net_new(&options);
+    struct net_node *node = net_add(net, NULL);
+    CHECK(net_start(node, false));
+    struct net_node *peer = net_raw_listen(net, "tcp://10.9.9.9:7400/peer");
+    struct net_end *end = net_raw_greet(net, peer, node, FEATURE_GOODBYE);
+    CHECK(end != NULL);
+    for (int resync = 0; resync < 2; resync++) {
+        struct control c = {.type = MSG_DIGEST, .digest = {.intents = 3, .resync = resync}};
+        net_raw_send(end, &c, 5, false);
+        net_run(net, 100 * NS_PER_MS);
+    }
+    CHECK_EQ(net_counts(net)->frames[MSG_DIGEST], 0);
+    CHECK(!end->got_end);
+    net_free(net);
+}
