@@ -144,36 +144,56 @@ static struct link_claim claim_of(const struct mesh_link *l)
     };
 }
 
-/* Every other link to the same node against this one. False: this one lost and is gone. */
-static bool settle_duplicates(struct mesh *m, struct mesh_link *l, struct moment now)
+/* The other link to the same node stands: this one goes. */
+static void yield_to(struct mesh *m, struct mesh_link *l, const struct mesh_link *o,
+                     struct moment now)
+{
+    if (o->state == LINK_UP && l->priv->book_entry) {
+        /* What was dialled is one more name of a linked peer. */
+        addrbook_linked(m->book, l->priv->book_entry, o->hs.peer.text,
+                        o->hs.has_node_id ? o->hs.node_id : NULL, now);
+        l->priv->book_entry = 0;
+    }
+    link_end(m, l, WEFT_EDUPLICATE, "another link to this node stands", true, 0, now);
+}
+
+enum settled { SETTLED, ENDED_OTHER, ENDED_THIS };
+
+/* Every other link to the same node against this one, up to the first that ends. */
+static enum settled settle_next(struct mesh *m, struct mesh_link *l, struct moment now)
 {
     struct link_claim fresh = claim_of(l);
-    list_each_safe (it, &m->links) {
+    list_each (it, &m->links) {
         struct mesh_link *o = list_entry(it, struct mesh_link, node);
         if (o == l || !link_identified(o) || !link_same_node(o, l))
             continue;
         if (handover_under_way(m, o, l))
             continue;
         struct link_claim old = claim_of(o);
-        enum verdict verdict =
-            handshake_arbitrate(m->me.node_id, l->hs.node_id, &old, &fresh, now.mono_ns);
-        if (verdict == KEEP_OLD) {
-            if (o->state == LINK_UP && l->priv->book_entry) {
-                /* What was dialled is one more name of a linked peer. */
-                addrbook_linked(m->book, l->priv->book_entry, o->hs.peer.text,
-                                o->hs.has_node_id ? o->hs.node_id : NULL, now);
-                l->priv->book_entry = 0;
-            }
-            link_end(m, l, WEFT_EDUPLICATE, "another link to this node stands", true, 0, now);
-            return false;
+        if (handshake_arbitrate(m->me.node_id, l->hs.node_id, &old, &fresh, now.mono_ns) ==
+            KEEP_OLD) {
+            yield_to(m, l, o, now);
+            return ENDED_THIS;
         }
         if (handover_begin(m, o, l))
             continue;
         int error = o->state >= LINK_UP ? WEFT_EDISPLACED : WEFT_EDUPLICATE;
         link_end(m, o, error, "displaced by a newer link to the same node", true, GOODBYE_DISPLACED,
                  now);
+        return ENDED_OTHER;
     }
-    return true;
+    return SETTLED;
+}
+
+/* False: this link lost and is gone. With the end of another one, a link that it was to displace
+ * stands again, and counts against this one: so all are looked at again. */
+static bool settle_duplicates(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    enum settled settled;
+    do
+        settled = settle_next(m, l, now);
+    while (settled == ENDED_OTHER);
+    return settled == SETTLED;
 }
 
 static bool is_configured(const struct mesh *m, const char *name)
