@@ -194,10 +194,10 @@ struct addrbook_file {
 int addrbook_decode(const uint8_t *data, size_t size, struct addrbook_file *ret_file);
 void addrbook_file_fini(struct addrbook_file *file);
 
-/* Take the records of a file into the book, due at once with jitter over the first second (so that
- * a restarted fleet does not storm). Known entries keep their policy and schedule and gain the
- * file's history. Records that are not valid, or beyond a limit, are skipped. Errors: WEFT_ENOMEM.
- */
+/* Take the records of a file into the book, due with jitter over the first second, those with
+ * the smaller FQN ADDRBOOK_POLITE_NS later (so that a restarted fleet does not storm). Known
+ * entries keep their policy and schedule and gain the file's history. Records that are not valid,
+ * or beyond a limit, are skipped. Errors: WEFT_ENOMEM. */
 int addrbook_merge(struct addrbook *book, const struct addrbook_file *file, struct moment now);
 
 #endif

@@ -304,6 +304,16 @@ static void merge_new(struct entry *e, const struct book_record *r)
     e->added = r->added;
 }
 
+/* Spread, and, since who is remembered may have restarted with us and remember us, too, by the rule
+ * for gossip: of two the smaller FQN dials, the other after a while. */
+static void schedule_remembered(struct addrbook *book, struct entry *e, uint64_t now)
+{
+    uint64_t due = after(now, prng_between(book->prng, 0, MERGE_SPREAD_NS));
+    bool first = e->origin == WEFT_ORIGIN_CONFIGURED || dials_first(book, e);
+    schedule_at(book, e, first ? due : after(due, ADDRBOOK_POLITE_NS));
+    e->polite_until = first ? 0 : after(now, ADDRBOOK_POLITE_MAX_NS);
+}
+
 /* The entry a record goes to: found, or made; null if the record is to be skipped. */
 static int entry_for_record(struct addrbook *book, const struct book_record *r, struct moment now,
                             struct entry **ret_entry)
@@ -327,7 +337,7 @@ static int entry_for_record(struct addrbook *book, const struct book_record *r, 
     if (rc < 0)
         return rc == WEFT_ELIMIT ? 0 : rc;
     merge_new(e, r);
-    schedule_at(book, e, after(now.mono_ns, prng_between(book->prng, 0, MERGE_SPREAD_NS)));
+    schedule_remembered(book, e, now.mono_ns);
     *ret_entry = e;
     return 0;
 }

@@ -55,8 +55,7 @@ int addrbook_add_configured(struct addrbook *book, const char *text,
 
 /* ---- Gossip ---- */
 
-/* Is it ours to dial at once, and not the other side's? */
-static bool dials_first(const struct addrbook *book, const struct entry *e)
+bool dials_first(const struct addrbook *book, const struct entry *e)
 {
     return book->dials_all || strcmp(book->self.text, e->peer) < 0;
 }

@@ -189,6 +189,9 @@ uint64_t after(uint64_t now, uint64_t pause);
 
 /* ---- hear.c ---- */
 
+/* Is it ours to dial at once, and not the other side's? */
+bool dials_first(const struct addrbook *book, const struct entry *e);
+
 /* Is no further unproven name taken from that source? */
 bool gossip_full(const struct addrbook *book, const char *source);
 

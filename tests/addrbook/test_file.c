@@ -302,6 +302,25 @@ TEST(file, merge_spreads_over_a_second)
     fixture_close(&f);
 }
 
+/* Of two that restarted together one dials; but what is configured is never left to others. */
+TEST(file, merge_leaves_half_to_the_other_side)
+{
+    struct fixture f;
+    fixture_open(&f, 1, SELF, false);
+    for (unsigned i = 0; i < 20; i++) {
+        char url[64];
+        snprintf(url, sizeof(url), "tcp://10.0.0.1:%u", 7000 + i); /* smaller than our own */
+        struct book_record r = record(url);
+        if (i % 2)
+            r.origin = WEFT_ORIGIN_CONFIGURED;
+        CHECK_EQ(merge_one(&f, &r), 0);
+        uint64_t due = view_of(&f, url).next_dial - f.now.mono_ns;
+        uint64_t from = i % 2 ? 0 : ADDRBOOK_POLITE_NS;
+        CHECK(due >= from && due <= from + NS_PER_SEC);
+    }
+    fixture_close(&f);
+}
+
 TEST(file, merge_skips_what_is_not_valid)
 {
     struct fixture f;
