@@ -225,9 +225,13 @@ static void take_to_write(const struct flow *f, struct aftermath *after)
     }
 }
 
-/* No lock held; those taken cannot go away. */
+/* No lock held; those taken cannot go away. Nobody else wakes the loop while we owe it that: not to
+ * be put off until the kernel has copied half a megabyte. */
 static void write_taken(weft_node *node, struct aftermath *after)
 {
+    if (after->wake)
+        node_wake(node);
+    after->wake = false;
     for (unsigned i = 0; i < after->n_writers; i++) {
         int result = conn_write_taken(after->writers[i]);
         plane_lock(node);
