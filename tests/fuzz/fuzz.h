@@ -58,6 +58,8 @@ void heap_mark(void);
 /* From the n-th allocation on (1: the next), `count` of them fail. 0: none. */
 void heap_fail(uint32_t n, uint32_t count);
 bool heap_failed(void); /* has any? */
+/* What is allocated now is the target's own: none of it fails. */
+void heap_calm(bool on);
 
 /* A copy in memory of exactly that size, so that a sanitizer sees each byte read beyond it. */
 uint8_t *exact_copy(const void *data, size_t size);

@@ -4,6 +4,7 @@
     fuzz.py BUILD                          list the targets
     fuzz.py BUILD TARGET SECONDS [--afl]   fuzz; findings go to tests/fuzz/regressions/TARGET/
     fuzz.py BUILD TARGET --replay FILE…    run inputs once, with what goes wrong
+    fuzz.py BUILD session --shrink FILE    write FILE.min, with the records alone that it takes to fail
     fuzz.py BUILD --smoke SECONDS          every target for so long, two at a time; for CI
 
 What libFuzzer keeps goes below BUILD/corpus/, so that the next run goes on from there. The exit code is 1 if
@@ -26,6 +27,7 @@ TARGETS = {
     "url": "peer URLs, and their parts replaced",
     "config": "weftd's configuration file, and back",
     "book": "the address book's file, and the book it fills",
+    "session": "a whole mesh: handshakes, frames, cuts, time, lost memory",
 }
 LIMITS = {"frame": 4096, "codec": 4096, "route": 1536, "url": 768, "config": 4096, "book": 8192, "session": 6000}
 ENVIRONMENT = {
@@ -146,6 +148,54 @@ def replay(build, target, files):
     return 1 if subprocess.call([executable(build, target), *files], env=environment) else 0
 
 
+# ---- Shrinking a session: 8 bytes of configuration, then records with their size in the last of 7 bytes -----------
+
+def records_of(data):
+    records, at = [], 8
+    while at < len(data):
+        size = 7 + (data[at + 6] if at + 6 < len(data) else 0)
+        records.append(data[at:at + size])
+        at += size
+    return records
+
+
+def complaint(build, data):
+    """The line that says what was violated; None if nothing was."""
+    path = os.path.join(build, "shrinking")
+    with open(path, "wb") as file:
+        file.write(data)
+    done = subprocess.run([executable(build, "session"), path], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                          env={**os.environ, **ENVIRONMENT, "ASAN_OPTIONS": "abort_on_error=1:symbolize=0"},
+                          text=True, errors="replace", check=False)
+    os.unlink(path)
+    if done.returncode == 0:
+        return None
+    lines = re.findall(r"^(\S+\.[ch]:\d+): ", done.stderr, re.M) or re.findall(r"^SUMMARY.*", done.stderr, re.M)
+    return lines[0] if lines else "?"
+
+
+def shrink(build, path):
+    with open(path, "rb") as file:
+        data = file.read()
+    wanted, config, records = complaint(build, data), data[:8], records_of(data)
+    if not wanted:
+        sys.exit("fuzz: nothing goes wrong with " + path)
+    step = len(records) // 2
+    while step:
+        at = 0
+        while at < len(records):
+            fewer = records[:at] + records[at + step:]
+            if complaint(build, config + b"".join(fewer)) == wanted:
+                records = fewer
+            else:
+                at += step
+        step //= 2
+    with open(path + ".min", "wb") as file:
+        file.write(config + b"".join(records))
+    print(f"{path}.min: {len(records)} records; {wanted}")
+    return 0
+
+
 def smoke(build, seconds):
     """In CI nothing is written into the tree: what is found stays below the build."""
     def one(target):
@@ -165,6 +215,7 @@ def main():
     parser.add_argument("seconds", nargs="?", type=int)
     parser.add_argument("--afl", action="store_true")
     parser.add_argument("--replay", nargs="+", metavar="FILE")
+    parser.add_argument("--shrink", metavar="FILE")
     parser.add_argument("--smoke", type=int, metavar="SECONDS")
     args = parser.parse_args()
     if args.smoke:
@@ -175,6 +226,8 @@ def main():
         return 0
     if args.replay:
         return replay(args.build, args.target, args.replay)
+    if args.shrink and args.target == "session":
+        return shrink(args.build, args.shrink)
     if not args.seconds:
         parser.error("for how many SECONDS?")
     findings = os.path.join(HERE, "regressions", args.target)

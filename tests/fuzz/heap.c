@@ -9,12 +9,12 @@
 static struct {
     size_t live, peak;
     uint32_t until_failure, failures;
-    bool failed;
+    bool failed, calm;
 } heap;
 
 static bool fails(void)
 {
-    if (heap.failures == 0)
+    if (heap.failures == 0 || heap.calm)
         return false;
     if (heap.until_failure > 1) {
         heap.until_failure--;
@@ -86,6 +86,11 @@ void heap_fail(uint32_t n, uint32_t count)
 bool heap_failed(void)
 {
     return heap.failed;
+}
+
+void heap_calm(bool on)
+{
+    heap.calm = on;
 }
 
 uint8_t *exact_copy(const void *data, size_t size)

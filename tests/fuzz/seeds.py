@@ -11,6 +11,8 @@ import struct
 import sys
 import zlib
 
+import seeds_session
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 CAPTURED = os.path.join(HERE, "..", "proto", "dndm-frames.txt")
 
@@ -251,7 +253,7 @@ def book_seeds():
 SEEDS = {
     "frame": frame_seeds, "codec": codec_seeds, "book": book_seeds,
     "route": lambda: text_seeds(ROUTES), "url": lambda: text_seeds(URLS),
-    "config": lambda: (c.encode() for c in CONFIGS),
+    "config": lambda: (c.encode() for c in CONFIGS), "session": seeds_session.seeds,
 }
 
 
