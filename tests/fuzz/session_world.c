@@ -83,6 +83,8 @@ static void op_up(void *ctx, struct mesh_link *link)
 static void op_replaced(void *ctx, struct mesh_link *link, const struct mesh_link *by)
 {
     const struct slot *s = link->user;
+    if (!s)
+        return;
     CHECK(s->up && by != link);
     CHECK_EQ(link->state, by ? LINK_RETIRING : LINK_UP);
     CHECK(!by || by->state >= LINK_UP);
@@ -91,6 +93,8 @@ static void op_replaced(void *ctx, struct mesh_link *link, const struct mesh_lin
 static void op_retire(void *ctx, struct mesh_link *link)
 {
     struct slot *s = link->user;
+    if (!s)
+        return;
     CHECK(s->up && !s->retired);
     s->retired = true;
 }
@@ -98,6 +102,8 @@ static void op_retire(void *ctx, struct mesh_link *link)
 static void op_hold(void *ctx, struct mesh_link *link, bool on)
 {
     struct slot *s = link->user;
+    if (!s)
+        return;
     CHECK(s->held != on);
     s->held = on;
 }
