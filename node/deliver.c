@@ -146,7 +146,7 @@ static void deliver_interests(weft_node *node, struct flow *flow, const struct i
         if (interest->options.on_message)
             continue;
         if (in->size > RECORD_COPY_MAX && !p.msg)
-            atomic_fetch_add(&interest->dropped, 1);
+            interest_no_memory(interest);
         else if (interest_push(interest, &p))
             node->delivered++;
     }

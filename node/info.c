@@ -37,7 +37,7 @@ static int take_stats(weft_node *node, void *arg)
     memcpy(out->dropped, node->dropped, sizeof(out->dropped));
     list_each (it, &node->interests) {
         const weft_interest *i = list_entry(it, struct weft_interest, list_node);
-        out->dropped[interest_drop_reason(i)] += atomic_load(&i->dropped);
+        interest_add_drops(i, out->dropped);
     }
     out->delivered += node->queued_here;
     out->messages_out = node->messages_out;
@@ -168,7 +168,7 @@ static void add_route(void *ctx, const struct router_info *info)
         .matches = info->matches,
     };
     const char *peer = info->origin && info->origin[0] ? info->origin
-                       : c                             ? str_text(c->name)
+                       : c && c->link                  ? c->link->hs.peer.text
                                                        : NULL;
     r->peer = peer ? mem_strdup(peer) : NULL;
     out->failed = !r->route || (peer && !r->peer);
@@ -183,7 +183,7 @@ static void add_route(void *ctx, const struct router_info *info)
         plane_unlock(out->node);
     } else if (i && !info->intent) {
         r->messages = atomic_load(&i->called) + queue_pushed(i);
-        r->dropped[interest_drop_reason(i)] = atomic_load(&i->dropped);
+        interest_add_drops(i, r->dropped);
     }
 }
 

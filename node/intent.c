@@ -237,8 +237,7 @@ int weft_intent_wait(weft_intent *i, int timeout_ms)
     weft_node *node = i->node;
     if (atomic_load(&i->interested))
         return 0;
-    if (on_loop(node))
-        return WEFT_ELOOP;
+    bool inside = on_loop(node);
     uint64_t deadline = deadline_after(timeout_ms);
     int rc = 0;
     plane_lock(node);
@@ -249,6 +248,10 @@ int weft_intent_wait(weft_intent *i, int timeout_ms)
         }
         if (i->error) {
             rc = i->error;
+            break;
+        }
+        if (inside) {
+            rc = WEFT_ELOOP;
             break;
         }
         if (!node_wait(node, &node->changed, deadline)) {

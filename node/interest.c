@@ -26,7 +26,7 @@ static void close_handle(weft_node *node, weft_interest *i)
     flow_rebuild_changed(node); /* no fan-out names it any more */
     plane_lock(node);
     list_remove(&i->list_node);
-    node->dropped[interest_drop_reason(i)] += atomic_load(&i->dropped);
+    interest_add_drops(i, node->dropped);
     node->routes_open--;
     bool wake = node_todo(node, TODO_RESUME);
     pthread_cond_broadcast(&node->room);
@@ -59,11 +59,13 @@ static void run_open(weft_node *node, struct command *command)
     str_unref(i->route);
     i->route = NULL;
     plane_lock(node);
-    i->error = rc;
+    atomic_store(&i->error, rc);
     i->opened = true;
     bool close = i->close_wanted;
-    if (rc < 0)
+    if (rc < 0) {
         pthread_cond_broadcast(&node->changed);
+        queue_refused(i);
+    }
     plane_unlock(node);
     if (close)
         close_handle(node, i);
@@ -198,12 +200,12 @@ int weft_interest_wait(weft_interest *i, int timeout_ms)
     int rc = 0;
     plane_lock(node);
     while (!i->matched) {
-        if (inside)
-            rc = WEFT_ELOOP;
-        else if (node->closed || atomic_load(&i->closed))
+        if (node->closed || atomic_load(&i->closed))
             rc = WEFT_ECLOSED;
-        else if (i->error)
-            rc = i->error;
+        else if (atomic_load(&i->error))
+            rc = atomic_load(&i->error);
+        else if (inside)
+            rc = WEFT_ELOOP;
         else if (!node_wait(node, &node->changed, deadline))
             rc = WEFT_ETIMEDOUT;
         if (rc < 0)
@@ -215,7 +217,13 @@ int weft_interest_wait(weft_interest *i, int timeout_ms)
 
 /* ---- Counters ---- */
 
-enum weft_drop interest_drop_reason(const weft_interest *i)
+void interest_no_memory(weft_interest *i)
+{
+    atomic_fetch_add(&i->dropped, 1);
+    atomic_fetch_add(&i->no_memory, 1);
+}
+
+void interest_add_drops(const weft_interest *i, uint64_t dropped[WEFT_DROP_REASONS])
 {
     static const enum weft_drop reasons[] = {
         [WEFT_BLOCK] = WEFT_DROP_TIMEOUT,
@@ -223,7 +231,9 @@ enum weft_drop interest_drop_reason(const weft_interest *i)
         [WEFT_DROP_OLDEST] = WEFT_DROP_OLD,
         [WEFT_KEEP_LAST] = WEFT_DROP_REPLACED,
     };
-    return reasons[i->options.policy];
+    uint64_t no_memory = atomic_load(&i->no_memory); /* first: it is part of the other */
+    dropped[WEFT_DROP_NOMEM] += no_memory;
+    dropped[reasons[i->options.policy]] += atomic_load(&i->dropped) - no_memory;
 }
 
 uint64_t weft_interest_dropped(const weft_interest *i)

@@ -90,7 +90,7 @@ struct conn {
     bool paused;          /* some target has no room, or it is held: nothing is read */
     uint64_t pause_until;
     struct list paused_node; /* node->paused */
-    struct str *name;        /* FQN: sender of its messages; set when UP */
+    struct str *name;        /* FQN: sender of its messages; made for the first flow (flow.c) */
     uint64_t messages_in, bytes_in;
 };
 
@@ -217,7 +217,7 @@ struct weft_interest {
         enum weft_policy policy;
         uint32_t block_ms;
     } options;
-    int error; /* plane */
+    atomic_int error; /* it could not be opened */
     atomic_bool closed;
     bool opened, close_wanted; /* plane */
     bool matched;              /* plane; the loop alone writes it */
@@ -225,7 +225,8 @@ struct weft_interest {
     _Atomic(struct queue *) queue; /* for weft_recv; NULL: nothing came and nobody asked */
     size_t queue_limit;
     atomic_uint_fast64_t dropped;
-    atomic_uint_fast64_t called; /* times its callback was; the loop alone counts */
+    atomic_uint_fast64_t no_memory; /* so many of them for want of memory */
+    atomic_uint_fast64_t called;    /* times its callback was; the loop alone counts */
 };
 
 /* ---- Queues (queue.c): what waits for weft_recv ---- */
@@ -234,6 +235,8 @@ struct parcel;                    /* records.h */
 void queue_free(struct queue *q); /* NULL is ignored */
 /* The interest is closed: nobody is left in weft_recv once this returns. */
 void queue_expel(weft_interest *i);
+/* The interest's error is set: whoever waits for a message hears of it. */
+void queue_refused(weft_interest *i);
 /* How long a message may wait for room; 0: there is room, or it must not wait. A wait that begins
  * is ended by weft_recv. */
 uint32_t interest_wait_ms(weft_interest *i, size_t size);
@@ -244,7 +247,9 @@ bool interest_push_at_once(weft_interest *i, const struct parcel *p);
 uint64_t queue_pushed(const weft_interest *i); /* messages that ever came in */
 /* Would it be dropped, for want of room? */
 bool interest_refuses(weft_interest *i, size_t size);
-enum weft_drop interest_drop_reason(const weft_interest *i); /* of what its queue drops */
+/* Add what its queue dropped, by reason. */
+void interest_add_drops(const weft_interest *i, uint64_t dropped[WEFT_DROP_REASONS]);
+void interest_no_memory(weft_interest *i); /* count one that was dropped for want of memory */
 void interest_handle_free(weft_interest *i);
 void interest_settle_matches(weft_node *node);
 void intent_handle_free(weft_intent *i);

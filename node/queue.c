@@ -118,6 +118,18 @@ void queue_expel(weft_interest *i)
     pthread_mutex_unlock(&q->lock);
 }
 
+void queue_refused(weft_interest *i)
+{
+    struct queue *q = atomic_load(&i->queue);
+    if (!q) /* who makes one from now on sees the error */
+        return;
+    pthread_mutex_lock(&q->lock);
+    pthread_cond_broadcast(&q->arrived);
+    if (q->fd >= 0)
+        eventfd_write(q->fd, 1);
+    pthread_mutex_unlock(&q->lock);
+}
+
 /* ---- Senders ---- */
 
 /* lock held */
@@ -187,13 +199,16 @@ bool interest_push(weft_interest *i, const struct parcel *p)
         return true; /* it wants nothing any more */
     struct queue *q = queue_of(i);
     if (!q) {
-        atomic_fetch_add(&i->dropped, 1);
+        interest_no_memory(i);
         return false;
     }
     pthread_mutex_lock(&q->lock);
-    bool ok = make_room(i, q, p->size) && records_push(&q->in, p) == 0;
+    bool room = make_room(i, q, p->size);
+    bool ok = room && records_push(&q->in, p) == 0;
     if (ok)
         announce(q, p->size);
+    else if (room)
+        interest_no_memory(i);
     else
         atomic_fetch_add(&i->dropped, 1);
     pthread_mutex_unlock(&q->lock);
@@ -337,14 +352,15 @@ static void trim(struct queue *q)
     pthread_mutex_unlock(&q->take);
 }
 
-/* Wait until there is something new to see. Errors: WEFT_ETIMEDOUT, WEFT_ECLOSED. */
-static int wait_for_message(struct queue *q, uint64_t seen, uint64_t deadline)
+/* Wait until there is something new to see. Errors: WEFT_ETIMEDOUT, WEFT_ECLOSED, and what the
+ * interest was refused with, for then nothing ever comes. */
+static int wait_for_message(weft_interest *i, struct queue *q, uint64_t seen, uint64_t deadline)
 {
     if (deadline)
         trim(q);
-    int rc = 0;
     pthread_mutex_lock(&q->lock);
-    if (!q->closed && atomic_load_explicit(&q->pushed, memory_order_relaxed) == seen) {
+    int rc = atomic_load(&i->error);
+    if (rc == 0 && !q->closed && atomic_load_explicit(&q->pushed, memory_order_relaxed) == seen) {
         q->asleep++;
         if (deadline == 0 || !cond_wait_until(&q->arrived, &q->lock, deadline))
             rc = WEFT_ETIMEDOUT;
@@ -376,7 +392,7 @@ static int take_or_wait(weft_interest *i, struct queue *q, struct taking *t, int
             return t->error;
         if (timeout_ms && !deadline)
             deadline = deadline_after(timeout_ms);
-        int rc = wait_for_message(q, t->seen, deadline);
+        int rc = wait_for_message(i, q, t->seen, deadline);
         if (rc < 0)
             return rc;
     }
@@ -422,11 +438,12 @@ int weft_interest_fd(weft_interest *i)
         return WEFT_EINVAL;
     struct queue *q = queue_of(i);
     if (!q)
-        return WEFT_EMFILE;
+        return WEFT_ENOMEM;
     pthread_mutex_lock(&q->take);
     pthread_mutex_lock(&q->lock);
     if (q->fd < 0)
-        q->fd = eventfd(q->in.count + q->out.count ? 1 : 0, EFD_NONBLOCK | EFD_CLOEXEC);
+        q->fd = eventfd(q->in.count + q->out.count || atomic_load(&i->error) ? 1 : 0,
+                        EFD_NONBLOCK | EFD_CLOEXEC);
     int fd = q->fd;
     pthread_mutex_unlock(&q->lock);
     pthread_mutex_unlock(&q->take);

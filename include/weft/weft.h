@@ -395,8 +395,9 @@ WEFT_API void weft_publish_options_init(weft_publish_options *options);
 
 /* Publish the intent to send messages of `route`, plain or hashed, under this node's path. It is
  * announced behind; weft_intent_wait tells when somebody listens. NULL options are the defaults.
- * [any] Errors: WEFT_EROUTE, WEFT_EPATTERN, WEFT_ESCOPE, WEFT_ELIMIT (max_routes), WEFT_EINVAL,
- * WEFT_ENOMEM, WEFT_ECLOSED. */
+ * Should the loop have no memory for it, WEFT_EVENT_ROUTE_REFUSED says so, and weft_send and
+ * weft_intent_wait return WEFT_ENOMEM: close it and try again. [any] Errors: WEFT_EROUTE,
+ * WEFT_EPATTERN, WEFT_ESCOPE, WEFT_ELIMIT (max_routes), WEFT_EINVAL, WEFT_ENOMEM, WEFT_ECLOSED. */
 WEFT_API int weft_publish(weft_node *node, const char *route, const weft_publish_options *options,
                           weft_intent **ret_intent);
 
@@ -443,7 +444,9 @@ typedef struct weft_subscribe_options {
 } weft_subscribe_options;
 WEFT_API void weft_subscribe_options_init(weft_subscribe_options *options);
 
-/* Subscribe to a route: plain, hashed or pattern. [any]
+/* Subscribe to a route: plain, hashed or pattern. Should the loop have no memory for it,
+ * WEFT_EVENT_ROUTE_REFUSED says so, and weft_recv and weft_interest_wait return WEFT_ENOMEM: close
+ * it and try again. [any]
  * Errors: WEFT_EROUTE, WEFT_ELIMIT (max_routes), WEFT_EINVAL, WEFT_ENOMEM, WEFT_ECLOSED. */
 WEFT_API int weft_subscribe(weft_node *node, const char *route,
                             const weft_subscribe_options *options, weft_interest **ret_interest);
@@ -451,11 +454,11 @@ WEFT_API int weft_subscribe(weft_node *node, const char *route,
 /* Take the next message, waiting timeout_ms at most (-1: for ever, 0: not at all). The caller owns
  * one reference: weft_msg_unref. [any; on the loop's thread only with timeout 0] Errors:
  * WEFT_ETIMEDOUT, WEFT_ECLOSED, WEFT_ELOOP, WEFT_EINVAL (the interest has on_message), WEFT_ENOMEM
- * (the message stays). */
+ * (the message stays; or the interest was refused, see weft_subscribe). */
 WEFT_API int weft_recv(weft_interest *interest, weft_msg **ret_msg, int timeout_ms);
 
 /* A descriptor that polls readable while messages wait. The first call makes it; the interest
- * closes it. [any] Errors: WEFT_EMFILE, WEFT_EINVAL (the interest has on_message), WEFT_ENOTSUP. */
+ * closes it. [any] Errors: WEFT_EMFILE, WEFT_ENOMEM, WEFT_EINVAL (the interest has on_message). */
 WEFT_API int weft_interest_fd(weft_interest *interest);
 
 /* Wait until somebody publishes it, timeout_ms at most (-1: for ever). [any but loop]
