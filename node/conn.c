@@ -189,8 +189,10 @@ static bool take_message(struct conn *c, struct flow *flow, const struct incomin
     if (c->pause_until == NEVER)
         c->pause_until = 0;
     if (!flow) {
+        /* Nobody here wants it any more; or there was no memory to note who does. */
+        enum weft_drop reason = node->rebuild_at == NEVER ? WEFT_DROP_CLOSED : WEFT_DROP_NOMEM;
         plane_lock(node);
-        outbox_drop(node, &c->out, NULL, WEFT_DROP_CLOSED);
+        outbox_drop(node, &c->out, NULL, reason);
         plane_unlock(node);
         return true;
     }

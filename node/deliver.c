@@ -162,6 +162,12 @@ bool deliver(weft_node *node, struct conn *from, struct flow *flow, const struct
         return false;
     node->messages_in++;
     flow->messages++;
+    if (flow->starved) {
+        plane_lock(node);
+        outbox_drop(node, &from->out, flow, WEFT_DROP_NOMEM);
+        plane_unlock(node);
+        return true;
+    }
     if (flow->n_targets)
         relay(node, flow, in);
     deliver_interests(node, flow, in);

@@ -5,7 +5,8 @@
  * here wants has no flow at all and costs the data plane nothing.
  *
  * Out of memory while gathering: the flow is emptied, which is always possible and never leaves a
- * pointer to something that went, and all flows are rebuilt a little later. */
+ * pointer to something that went, and all flows are rebuilt a little later. Until then it is
+ * starved: weft_send returns WEFT_ENOMEM, and what comes over a link is counted as dropped. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -216,7 +217,11 @@ static int place_alias(struct conn *c, struct flow *f, uint32_t alias)
 static struct flow *flow_for_remote(weft_node *node, struct router_intent *intent)
 {
     struct conn *c = conn_find(node, intent->endpoint);
-    return c ? flow_new(intent, intent->origin ? intent->origin : c->name, false) : NULL;
+    if (!c || !c->link)
+        return NULL;
+    if (!c->name) /* made here, where a failure has the flow tried again */
+        c->name = str_new(c->link->hs.peer.text, strlen(c->link->hs.peer.text));
+    return c->name ? flow_new(intent, intent->origin ? intent->origin : c->name, false) : NULL;
 }
 
 static void free_remote(weft_node *node, struct router_intent *intent)
@@ -264,8 +269,9 @@ static void rebuild(weft_node *node, struct router_intent *intent)
     if (f) {
         plane_lock(node);
         ok = install(node, f, g) == 0;
+        f->starved = !ok;
         plane_unlock(node);
-        if (f->own)
+        if (f->own && ok) /* its handles stay as interested as they were */
             note_match(node, own_flow(f));
     }
     struct conn *c = f && !f->own ? conn_find(node, intent->endpoint) : NULL;

@@ -34,6 +34,7 @@ struct flow {
     uint32_t n_targets, n_locals;
     bool callbacks;             /* some local has one */
     bool callbacks_only;        /* no targets, and all locals have one */
+    bool starved;               /* no memory for its fan-out: it is empty for a while */
     bool own;                   /* it lies in a struct own_flow */
     uint32_t alias;             /* on links we send over */
     uint32_t link_alias;        /* remote: its number in the alias table of its link; 0: in none */

@@ -35,8 +35,6 @@ static void glue_up(void *ctx, struct mesh_link *link)
     c->base = link->hs.base;
     c->compact = (link->hs.features & FEATURE_COMPACT) != 0;
     c->rx_max = node->options.max_frame;
-    str_unref(c->name);
-    c->name = str_new(link->hs.peer.text, strlen(link->hs.peer.text));
     plane_lock(node);
     c->out.open = true;
     c->out.compact = c->compact;

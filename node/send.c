@@ -162,6 +162,18 @@ static void push_to_locals(weft_node *node, const struct sending *s, weft_msg *m
     }
 }
 
+/* No memory for the message: all miss it but callbacks that are called from here. plane held */
+static void lose_locals(weft_node *node, struct flow *f, struct aftermath *after)
+{
+    for (uint32_t l = 0; l < f->n_locals; l++) {
+        if (after->direct && f->locals[l]->options.on_message)
+            continue;
+        flow_count_drop(f, WEFT_DROP_NOMEM);
+        node->dropped[WEFT_DROP_NOMEM]++;
+        after->error = WEFT_EDROPPED;
+    }
+}
+
 /* plane held */
 static void send_to_locals(weft_node *node, const struct sending *s, enum weft_policy policy,
                            struct aftermath *after)
@@ -173,7 +185,7 @@ static void send_to_locals(weft_node *node, const struct sending *s, enum weft_p
     if (for_loop || s->size > RECORD_COPY_MAX) {
         msg = local_msg(node, s);
         if (!msg) {
-            after->error = WEFT_EDROPPED;
+            lose_locals(node, s->flow, after);
             return;
         }
     }
@@ -342,6 +354,8 @@ static void send_slowly(weft_intent *i, struct sending *s, bool try, struct afte
         if (s->flow->n_locals)
             send_to_locals(node, s, policy, after);
         take_to_write(s->flow, after);
+    } else if (s->flow && s->flow->starved) {
+        after->error = WEFT_ENOMEM;
     }
 }
 
