@@ -91,12 +91,28 @@ bool talk_whole(struct talk *t)
     return world_until(&t->w, "the mesh is whole", whole, t);
 }
 
+/* Links that were dialled: one more, and a link has gone. The event of its end needs memory. */
+static uint64_t dials(const struct talk *t)
+{
+    weft_stats stats;
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < t->w.n_nodes; i++) {
+        CHECK_EQ(weft_node_stats(t->w.nodes[i], &stats), 0);
+        sum += stats.dials;
+    }
+    return sum;
+}
+
 bool talk_begin(struct talk *t)
 {
-    weft_publish_options_init(&t->publishing);
-    weft_subscribe_options_init(&t->subscribing);
+    if (!t->publishing.size)
+        weft_publish_options_init(&t->publishing);
+    if (!t->subscribing.size)
+        weft_subscribe_options_init(&t->subscribing);
     t->publishing.block_ms = 0;
-    return talk_whole(t);
+    bool ok = talk_whole(t);
+    t->dials = dials(t);
+    return ok;
 }
 
 /* ---- Messages ---- */
@@ -109,7 +125,7 @@ void talk_send(struct talk *t, size_t size)
     bool interested = weft_intent_interested(t->out);
     int rc = weft_send(t->out, payload, size);
     CHECK(rc == 0 || rc == WEFT_EDROPPED || rc == WEFT_ENOMEM);
-    CHECK(rc == 0 || oom_failed());
+    CHECK(rc == 0 || oom_failed() || t->may_drop);
     if (rc != WEFT_ENOMEM && interested)
         t->expected += TALK_SUBSCRIBERS;
 }
@@ -132,13 +148,15 @@ void talk_take(struct talk *t)
     take_from(t, AT_HERE, t->here);
 }
 
-static uint64_t dropped(weft_node *node)
+static uint64_t dropped(const struct talk *t)
 {
     weft_stats stats;
     uint64_t sum = 0;
-    CHECK_EQ(weft_node_stats(node, &stats), 0);
-    for (unsigned i = 0; i < WEFT_DROP_REASONS; i++)
-        sum += stats.dropped[i];
+    for (unsigned n = 0; n < t->w.n_nodes; n++) {
+        CHECK_EQ(weft_node_stats(t->w.nodes[n], &stats), 0);
+        for (unsigned i = 0; i < WEFT_DROP_REASONS; i++)
+            sum += stats.dropped[i];
+    }
     return sum;
 }
 
@@ -148,7 +166,7 @@ static bool settled(struct world *w, void *arg)
     talk_take(t);
     CHECK(t->got <= t->expected);
     /* One that was dropped for a link is missed by both interests behind it. */
-    return t->got + 2 * dropped(t->from) + 2 * dropped(t->to) >= t->expected || w->downs;
+    return t->got + 2 * dropped(t) >= t->expected || dials(t) > t->dials;
 }
 
 bool talk_settle(struct talk *t)

@@ -1,6 +1,8 @@
 /* Real nodes on a loop of the test's: opened, linked, sending, asked, closed, while the n-th
  * allocation fails. Each call answers with WEFT_ENOMEM or what weft.h says; what is lost is
  * counted; and when there is memory again the mesh is whole without help, and a message passes. */
+#include <unistd.h>
+
 #include "tests/oom/talk.h"
 
 static bool attach_two(struct talk *t, const char *self_from, const char *self_to)
@@ -51,4 +53,212 @@ TEST(oom_node, mesh_over_inproc)
 TEST(oom_node, mesh_over_tcp)
 {
     oom_each("mesh_over_tcp", &(struct oom_plan){.at_least = 150}, over_tcp);
+}
+
+/* ---- A router and its leaves ---- */
+
+static bool attach_leaf(struct talk *t, const char *path, const char *router, weft_node **ret_node)
+{
+    weft_options o;
+    weft_options_init(&o);
+    const char *peers[] = {router, NULL};
+    o.peers = peers;
+    o.role = WEFT_ROLE_LEAF;
+    o.path = path;
+    *ret_node = world_attach(&t->w, &o);
+    return *ret_node != NULL;
+}
+
+/* From a leaf over its router to another leaf, by a unix socket. */
+static void relayed(void)
+{
+    struct talk t = {.route = "t.A@r.a.out", .pattern = "*@r.a.*"};
+    char url[128];
+    world_open(&t.w, true);
+    snprintf(url, sizeof(url), "unix:///tmp/weft-oom-%d.sock/r", (int)getpid());
+    weft_options o;
+    weft_options_init(&o);
+    o.self = url;
+    if (world_attach(&t.w, &o) && attach_leaf(&t, "r.a", url, &t.from) &&
+        attach_leaf(&t, "r.b", url, &t.to) && talk_begin(&t)) {
+        static const size_t sizes[] = {10, 3000, 20000, 300000};
+        for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+            talk_send(&t, sizes[i]);
+        if (talk_settle(&t))
+            talk_passes(&t);
+    }
+    talk_end(&t);
+}
+
+TEST(oom_node, relay_over_unix)
+{
+    oom_each("relay_over_unix", &(struct oom_plan){.at_least = 200}, relayed);
+}
+
+/* ---- Policies ---- */
+
+/* Queues of a few kilobytes that overflow, and KEEP_LAST on the way. */
+static void overflow(enum weft_policy sender, enum weft_policy receiver)
+{
+    struct talk t = {.route = "t.A@a.out", .pattern = "*@a.*"};
+    world_open(&t.w, false);
+    weft_publish_options_init(&t.publishing);
+    weft_subscribe_options_init(&t.subscribing);
+    t.publishing.policy = sender;
+    t.subscribing.policy = receiver;
+    t.subscribing.queue = 4000;
+    t.may_drop = true;
+    if (attach_two(&t, "inproc://oom-a/a", "inproc://oom-b/b") && talk_begin(&t)) {
+        for (int i = 0; i < 6; i++)
+            talk_send(&t, i % 2 ? 1500 : 3000);
+        if (talk_settle(&t))
+            talk_passes(&t);
+    }
+    talk_end(&t);
+}
+
+static void keep_last(void)
+{
+    overflow(WEFT_KEEP_LAST, WEFT_KEEP_LAST);
+}
+
+static void drop_oldest(void)
+{
+    overflow(WEFT_DROP_OLDEST, WEFT_DROP_OLDEST);
+}
+
+static void refuse(void)
+{
+    overflow(WEFT_REFUSE, WEFT_REFUSE);
+}
+
+TEST(oom_node, keep_last)
+{
+    oom_each("keep_last", &(struct oom_plan){.at_least = 150}, keep_last);
+}
+
+TEST(oom_node, drop_oldest)
+{
+    oom_each("drop_oldest", &(struct oom_plan){.at_least = 150}, drop_oldest);
+}
+
+TEST(oom_node, refuse)
+{
+    oom_each("refuse", &(struct oom_plan){.at_least = 150}, refuse);
+}
+
+/* ---- Questions ---- */
+
+static void ask_all(weft_node *node, const char *peer)
+{
+    weft_peer_info *peers = NULL;
+    weft_route_info *routes = NULL;
+    weft_addrbook *book = NULL;
+    size_t n = 0;
+    int rc;
+    do
+        rc = weft_node_peers(node, &peers, &n);
+    while (oom_again(rc));
+    CHECK((rc == 0) == (peers != NULL));
+    CHECK(rc < 0 || n == 1);
+    weft_peers_free(peers, rc < 0 ? 0 : n);
+    do
+        rc = weft_node_routes(node, &routes, &n);
+    while (oom_again(rc));
+    CHECK((rc == 0) == (routes != NULL));
+    CHECK(rc < 0 || n == 4); /* the intent, and three interests; b hides none */
+    weft_routes_free(routes, rc < 0 ? 0 : n);
+    do
+        rc = weft_node_addrbook(node, &book);
+    while (oom_again(rc));
+    CHECK((rc == 0) == (book != NULL));
+    weft_addrbook_free(book);
+    weft_msg *msg = NULL;
+    do
+        rc = weft_msg_new(100, &msg);
+    while (oom_again(rc));
+    CHECK((rc == 0) == (msg != NULL));
+    weft_msg_unref(msg);
+    do
+        rc = weft_node_dial(node, "inproc://nobody/x", NULL);
+    while (oom_again(rc));
+    do
+        rc = weft_node_forget(node, "inproc://nobody/x");
+    while (rc != WEFT_ENOTFOUND && oom_again(rc));
+}
+
+/* All is whole before memory becomes short, so that each question is asked of a mesh. */
+static void questions(void)
+{
+    struct talk t = {.route = "t.A@a.out", .pattern = "*@a.*"};
+    world_open(&t.w, false);
+    if (attach_two(&t, "inproc://oom-a/a", "inproc://oom-b/b") && talk_begin(&t)) {
+        ask_all(t.from, weft_node_url(t.to));
+        int fd = weft_interest_fd(t.queue);
+        CHECK(fd >= 0 || (fd == WEFT_ENOMEM && oom_failed()));
+        weft_msg *msg = NULL;
+        int rc = weft_msg_new(5000, &msg);
+        if (oom_ok(rc)) {
+            memset(weft_msg_data(msg), 0, 5000);
+            rc = weft_send_msg(t.out, msg);
+            CHECK(rc == 0 || rc == WEFT_EDROPPED || rc == WEFT_ENOMEM);
+            CHECK(rc == 0 || oom_failed());
+            weft_msg_unref(msg);
+        }
+    }
+    weft_intent_close(t.out);
+    weft_interest_close(t.queue);
+    weft_interest_close(t.callback);
+    weft_interest_close(t.here);
+    world_close(&t.w);
+}
+
+TEST(oom_node, questions)
+{
+    oom_each("questions", &(struct oom_plan){.at_least = 150}, questions);
+}
+
+/* ---- The address book's file ---- */
+
+static void remove_book(const char *file)
+{
+    char other[200];
+    snprintf(other, sizeof(other), "%s.tmp", file);
+    CHECK(access(other, F_OK) < 0); /* an attempt that failed leaves none */
+    unlink(file);
+}
+
+static void with_a_file(void)
+{
+    char file[100];
+    snprintf(file, sizeof(file), "/tmp/weft-oom-book-%d", (int)getpid());
+    for (int round = 0; round < 2; round++) {
+        struct talk t = {.route = "t.A@a.out", .pattern = "*@a.*"};
+        world_open(&t.w, false);
+        weft_options o;
+        weft_options_init(&o);
+        o.self = "inproc://oom-a/a";
+        o.addrbook = file;
+        const char *peers[] = {"inproc://oom-b/b", "inproc://oom-c/c", NULL};
+        o.peers = peers;
+        t.from = world_attach(&t.w, &o);
+        weft_options_init(&o);
+        o.self = "inproc://oom-b/b";
+        t.to = t.from ? world_attach(&t.w, &o) : NULL;
+        if (t.to && talk_begin(&t))
+            talk_passes(&t);
+        talk_end(&t);
+        weft_addrbook *book = NULL;
+        int rc = weft_addrbook_load(file, &book);
+        if (rc != WEFT_ENOTFOUND || !oom_failed())
+            oom_ok(rc);
+        CHECK(!book || book->count >= 2);
+        weft_addrbook_free(book);
+    }
+    remove_book(file);
+}
+
+TEST(oom_node, address_book)
+{
+    oom_each("address_book", &(struct oom_plan){.at_least = 250}, with_a_file);
 }

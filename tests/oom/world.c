@@ -7,6 +7,7 @@
 #define TURNS_SHORT 40                     /* without memory, before it comes back */
 #define PATIENCE_NS UINT64_C(300000000000) /* of the loop's time, for whatever must happen */
 #define TURNS_MAX 200000
+#define GRACE_NS 300000 /* real time that bytes between sockets may take */
 #define MS UINT64_C(1000000)
 
 static void on_event(weft_node *node, const weft_event *event, void *user)
@@ -20,7 +21,7 @@ static void on_event(weft_node *node, const weft_event *event, void *user)
 
 void world_open(struct world *w, bool sockets)
 {
-    *w = (struct world){.grace_ms = sockets ? 2 : 0};
+    *w = (struct world){.sockets = sockets};
     CHECK_EQ(uv_loop_init(&w->loop), 0);
 }
 
@@ -63,7 +64,8 @@ void world_detach(struct world *w, weft_node *node)
 static bool something_came(struct world *w)
 {
     struct pollfd p = {.fd = uv_backend_fd(&w->loop), .events = POLLIN};
-    return poll(&p, 1, w->grace_ms) > 0;
+    struct timespec grace = {.tv_nsec = w->sockets ? GRACE_NS : 0};
+    return ppoll(&p, 1, &grace, NULL) > 0;
 }
 
 void world_turn(struct world *w)

@@ -12,7 +12,7 @@
 
 struct world {
     uv_loop_t loop;
-    int grace_ms; /* real time that bytes between sockets may take; 0 for inproc */
+    bool sockets; /* bytes take their time; inproc takes none */
     weft_node *nodes[WORLD_NODES];
     unsigned n_nodes, detached;
     unsigned ups, downs, refused_routes, matches;
