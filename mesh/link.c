@@ -250,7 +250,7 @@ void link_end(struct mesh *m, struct mesh_link *l, int error, const char *text, 
         tell_end(m, l, error, copy, goodbye, now);
     list_remove(&l->node);
     handover_ended(m, l, now);
-    live_abandon(m, l, error);
+    live_abandon(m, l);
     report_to_book(m, l, error, copy, now);
     report_event(m, l, error, copy);
     if (l->state == LINK_UP) {

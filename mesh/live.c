@@ -144,8 +144,10 @@ void live_receive_pong(struct mesh *m, struct mesh_link *l, const struct control
     }
 }
 
-void live_abandon(struct mesh *m, struct mesh_link *l, int error)
+/* Why the link ended is the event's matter; who waits is told that it did. */
+void live_abandon(struct mesh *m, struct mesh_link *l)
 {
+    int error = m->leaving ? WEFT_ECLOSED : WEFT_ELOST;
     for (unsigned i = 0; i < PINGS_MAX; i++) {
         if (l->priv->pings[i].token)
             m->ops->answer(m->ctx, l->priv->pings[i].token, error, 0, NULL, 0);

@@ -244,7 +244,7 @@ void live_receive_pong(struct mesh *m, struct mesh_link *l, const struct control
 /* Timers of one link. May end it. */
 void live_tick(struct mesh *m, struct mesh_link *l, struct moment now);
 /* Answer all that waits for this link. */
-void live_abandon(struct mesh *m, struct mesh_link *l, int error);
+void live_abandon(struct mesh *m, struct mesh_link *l);
 
 /* ---- book.c ---- */
 

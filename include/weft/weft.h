@@ -365,8 +365,8 @@ WEFT_API int weft_node_addrbook(weft_node *node, weft_addrbook **ret_book);
 
 /* Ask a linked peer for its address book (feature BOOK). [any but loop]
  * Errors: WEFT_ENOTFOUND (no link to url), WEFT_ENOTSUP (the peer lacks the feature), WEFT_EDENIED,
- * WEFT_ELIMIT (it is being asked already, or its book is larger than max_frame), WEFT_ETIMEDOUT,
- * WEFT_ELOST, WEFT_ELOOP, WEFT_ENOMEM, WEFT_ECLOSED. */
+ * WEFT_ELIMIT (it is being asked already, its book is larger than max_frame, or it has no memory
+ * to tell it), WEFT_ETIMEDOUT, WEFT_ELOST, WEFT_ELOOP, WEFT_ENOMEM, WEFT_ECLOSED. */
 WEFT_API int weft_node_fetch_addrbook(weft_node *node, const char *url, int timeout_ms,
                                       weft_addrbook **ret_book);
 
