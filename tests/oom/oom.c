@@ -79,6 +79,12 @@ void *oom_resize(void *p, size_t size)
     return may_allocate() ? realloc(p, size) : NULL;
 }
 
+void *oom_resize_always(void *p, size_t size)
+{
+    atomic_fetch_add(&heap.living, p == NULL);
+    return realloc(p, size);
+}
+
 void oom_release(void *p)
 {
     atomic_fetch_sub(&heap.living, p != NULL);
@@ -155,11 +161,19 @@ bool oom_again(int rc)
 
 /* ---- Playing ---- */
 
-static void play_once(uint64_t n, enum oom_mode mode, void (*scenario)(void))
+static uint64_t failures(const struct oom_plan *plan, enum oom_mode mode)
+{
+    if (mode == OOM_ONCE)
+        return 1;
+    return mode == OOM_AWHILE && plan->awhile ? plan->awhile : UINT64_MAX;
+}
+
+static void play_once(const struct oom_plan *plan, uint64_t n, enum oom_mode mode,
+                      void (*scenario)(void))
 {
     now->n = n;
     now->mode = mode;
-    oom_arm(n, mode == OOM_ONCE ? 1 : UINT64_MAX);
+    oom_arm(n, failures(plan, mode));
     alarm(RUN_SECONDS);
     scenario();
     alarm(0);
@@ -182,7 +196,7 @@ static void play_mode(const struct oom_plan *plan, enum oom_mode mode, void (*sc
 {
     if (plan->modes && !(plan->modes & 1u << mode))
         return;
-    play_once(0, mode, scenario);
+    play_once(plan, 0, mode, scenario);
     uint64_t count = now->allocations = oom_count();
     if (count < plan->at_least)
         FAIL("%llu allocations; %u were expected at least", (unsigned long long)count,
@@ -190,7 +204,7 @@ static void play_mode(const struct oom_plan *plan, enum oom_mode mode, void (*sc
     unsigned quiet = 0, enough = plan->quiet ? plan->quiet : 1;
     uint64_t step = stride(plan, count);
     for (uint64_t n = 1; quiet < enough; n += step) {
-        play_once(n, mode, scenario);
+        play_once(plan, n, mode, scenario);
         quiet = oom_failed() ? 0 : quiet + 1;
     }
 }
@@ -209,7 +223,7 @@ static void play(const struct oom_plan *plan, void (*scenario)(void))
 {
     const char *n = getenv("WEFT_OOM_N");
     if (n) {
-        play_once(strtoull(n, NULL, 10), mode_wanted(), scenario);
+        play_once(plan, strtoull(n, NULL, 10), mode_wanted(), scenario);
         return;
     }
     for (unsigned mode = 0; mode < OOM_MODES; mode++)

@@ -32,6 +32,8 @@ struct oom_plan {
     unsigned at_least; /* allocations an undisturbed run makes, or the allocator was not ours */
     unsigned modes;    /* bits 1 << OOM_ONCE …; 0: all */
     unsigned quiet;    /* runs in a row without a failure that end it; 0: 1. Threads need more */
+    unsigned
+        awhile; /* failures after which memory is back by itself, in the mode AWHILE; 0: never */
     unsigned runs_max; /* runs per mode in an instrumented build; 0: 400 */
 };
 
@@ -54,6 +56,8 @@ void oom_arm(uint64_t n, uint64_t failures);
 void *oom_alloc(size_t size);
 void *oom_zalloc(size_t count, size_t size);
 void *oom_resize(void *p, size_t size);
+/* libuv ends the process where its table of descriptors cannot grow, all that it resizes. */
+void *oom_resize_always(void *p, size_t size);
 void oom_release(void *p);
 
 /* A call's result: fine, or out of memory because an allocation did fail. Returns rc >= 0. */

@@ -15,7 +15,7 @@ struct talk {
     const char *route, *pattern;
     weft_publish_options publishing;
     weft_subscribe_options subscribing; /* of the two queues */
-    bool may_drop;                         /* the queues are too small for what is sent */
+    bool may_drop;                      /* the queues are too small for what is sent */
     uint64_t expected, got, dials;
     uint32_t sent, last[TALK_SUBSCRIBERS]; /* numbers of messages */
     uint32_t probe;                        /* the message that must pass; 0: none under way */

@@ -262,3 +262,33 @@ TEST(oom_node, address_book)
 {
     oom_each("address_book", &(struct oom_plan){.at_least = 250}, with_a_file);
 }
+
+/* ---- libuv's own allocations ---- */
+
+/* A name is resolved by libuv, which allocates for that, as it does for a loop. */
+static void by_name(void)
+{
+    CHECK_EQ(uv_replace_allocator(oom_alloc, oom_resize_always, oom_zalloc, oom_release), 0);
+    struct talk t = {.route = "t.A@a.out", .pattern = "*@a.*"};
+    world_open(&t.w, true);
+    weft_options o;
+    weft_options_init(&o);
+    o.self = "tcp://localhost:0/a";
+    t.from = world_attach(&t.w, &o);
+    if (t.from) {
+        weft_options_init(&o);
+        o.self = "tcp://localhost:0/b";
+        const char *peers[] = {weft_node_url(t.from), NULL};
+        o.peers = peers;
+        t.to = world_attach(&t.w, &o);
+    }
+    if (t.to && talk_begin(&t))
+        talk_passes(&t);
+    talk_end(&t);
+    CHECK_EQ(uv_replace_allocator(malloc, realloc, calloc, free), 0);
+}
+
+TEST(oom_node, by_name_with_libuv)
+{
+    oom_each("by_name_with_libuv", &(struct oom_plan){.at_least = 150, .quiet = 5}, by_name);
+}

@@ -22,7 +22,12 @@ static void on_event(weft_node *node, const weft_event *event, void *user)
 void world_open(struct world *w, bool sockets)
 {
     *w = (struct world){.sockets = sockets};
-    CHECK_EQ(uv_loop_init(&w->loop), 0);
+    int rc;
+    do {
+        rc = uv_loop_init(&w->loop); /* libuv may be short of memory, too */
+        CHECK(rc == 0 || rc == UV_ENOMEM);
+    } while (oom_again(rc < 0 ? WEFT_ENOMEM : 0));
+    w->open = rc == 0;
 }
 
 weft_node *world_attach(struct world *w, weft_options *options)
@@ -31,6 +36,8 @@ weft_node *world_attach(struct world *w, weft_options *options)
     options->on_event = on_event;
     options->user = w;
     CHECK(w->n_nodes < WORLD_NODES);
+    if (!w->open)
+        return NULL;
     int rc;
     do {
         char *text = NULL;
@@ -122,11 +129,11 @@ void world_close(struct world *w)
             world_detach(w, w->nodes[i]);
     }
     uint64_t end = clock_skipped() + PATIENCE_NS;
-    while (uv_loop_alive(&w->loop)) {
+    while (w->open && uv_loop_alive(&w->loop)) {
         if (clock_skipped() > end)
             FAIL("a closing node does not come to its end");
         world_turn(w);
     }
     CHECK_EQ(w->detached, w->n_nodes);
-    CHECK_EQ(uv_loop_close(&w->loop), 0);
+    CHECK(!w->open || uv_loop_close(&w->loop) == 0);
 }

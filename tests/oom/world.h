@@ -12,6 +12,7 @@
 
 struct world {
     uv_loop_t loop;
+    bool open;
     bool sockets; /* bytes take their time; inproc takes none */
     weft_node *nodes[WORLD_NODES];
     unsigned n_nodes, detached;
