@@ -189,7 +189,8 @@ static uint64_t stride(const struct oom_plan *plan, uint64_t count)
     if (step)
         return strtoull(step, NULL, 10);
     uint64_t max = plan->runs_max ? plan->runs_max : RUNS_MAX;
-    return INSTRUMENTED && count > max ? (count + max - 1) / max : 1;
+    bool sample = INSTRUMENTED || plan->runs_max;
+    return sample && count > max ? (count + max - 1) / max : 1;
 }
 
 static void play_mode(const struct oom_plan *plan, enum oom_mode mode, void (*scenario)(void))

@@ -34,7 +34,7 @@ struct oom_plan {
     unsigned quiet;    /* runs in a row without a failure that end it; 0: 1. Threads need more */
     unsigned
         awhile; /* failures after which memory is back by itself, in the mode AWHILE; 0: never */
-    unsigned runs_max; /* runs per mode in an instrumented build; 0: 400 */
+    unsigned runs_max; /* runs per mode at most; 0: 400 where instrumented */
 };
 
 /* Play a scenario for every n; the test fails if any run does. NULL: the plan is all zeros. */

@@ -132,6 +132,6 @@ static void two_nodes(void)
 
 TEST(oom_threads, two_nodes)
 {
-    struct oom_plan plan = {.at_least = 120, .quiet = 8, .awhile = 20, .runs_max = 100};
+    struct oom_plan plan = {.at_least = 120, .quiet = 8, .awhile = 20, .runs_max = 40};
     oom_each("two_nodes", &plan, two_nodes);
 }
