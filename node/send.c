@@ -168,7 +168,7 @@ static void lose_locals(weft_node *node, struct flow *f, struct aftermath *after
     for (uint32_t l = 0; l < f->n_locals; l++) {
         if (after->direct && f->locals[l]->options.on_message)
             continue;
-        flow_count_drop(f, WEFT_DROP_NOMEM);
+        flow_count_drops(f, WEFT_DROP_NOMEM, 1);
         node->dropped[WEFT_DROP_NOMEM]++;
         after->error = WEFT_EDROPPED;
     }

@@ -31,7 +31,9 @@ static struct {
     atomic_uint_fast64_t count, first, failures; /* first 0: none fails */
     atomic_int_fast64_t living;
     atomic_bool failed;
-    unsigned asked; /* times oom_again was told of a failure */
+    bool paused;
+    bool descriptors; /* are what is counted */
+    unsigned asked;   /* times oom_again was told of a failure */
 } heap;
 
 static bool fails(uint64_t n)
@@ -46,13 +48,25 @@ static void trace(void)
     backtrace_symbols_fd(frames, backtrace(frames, 32), STDERR_FILENO);
 }
 
-static bool may_allocate(void)
+static bool may_have_one(void)
 {
+    if (heap.paused)
+        return true;
     if (!fails(atomic_fetch_add(&heap.count, 1) + 1))
         return true;
     if (!atomic_exchange(&heap.failed, true) && getenv("WEFT_OOM_TRACE"))
         trace();
     return false;
+}
+
+static bool may_allocate(void)
+{
+    return heap.descriptors || may_have_one();
+}
+
+bool oom_descriptor(void)
+{
+    return !heap.descriptors || may_have_one();
 }
 
 /* What is not written to is no zero by chance. */
@@ -102,6 +116,18 @@ void oom_arm(uint64_t n, uint64_t failures)
     heap.asked = 0;
 }
 
+void oom_arm_descriptors(void)
+{
+    oom_arm(0, 0);
+    heap.descriptors = true;
+}
+
+void oom_exhaust_after(uint64_t n)
+{
+    atomic_store(&heap.failures, UINT64_MAX);
+    atomic_store(&heap.first, oom_count() + n + 1);
+}
+
 bool oom_failed(void)
 {
     return atomic_load(&heap.failed);
@@ -115,6 +141,16 @@ bool oom_failing(void)
 void oom_relent(void)
 {
     atomic_store(&heap.failures, 0);
+}
+
+void oom_pause(bool on)
+{
+    heap.paused = on;
+}
+
+uint64_t oom_n(void)
+{
+    return atomic_load(&heap.first);
 }
 
 uint64_t oom_count(void)
@@ -142,9 +178,10 @@ enum oom_mode oom_mode(void)
 
 bool oom_ok(int rc)
 {
-    if (rc < 0 && (rc != WEFT_ENOMEM || !oom_failed()))
+    int wanted = heap.descriptors ? WEFT_EMFILE : WEFT_ENOMEM;
+    if (rc < 0 && (rc != wanted || !oom_failed()))
         FAIL("%s where %s", weft_err_name(rc),
-             oom_failed() ? "only memory was short" : "nothing was short");
+             oom_failed() ? "only memory or descriptors were short" : "nothing was short");
     return rc >= 0;
 }
 
@@ -200,7 +237,7 @@ static void play_mode(const struct oom_plan *plan, enum oom_mode mode, void (*sc
     play_once(plan, 0, mode, scenario);
     uint64_t count = now->allocations = oom_count();
     if (count < plan->at_least)
-        FAIL("%llu allocations; %u were expected at least", (unsigned long long)count,
+        FAIL("%llu were wanted; %u were expected at least", (unsigned long long)count,
              plan->at_least);
     unsigned quiet = 0, enough = plan->quiet ? plan->quiet : 1;
     uint64_t step = stride(plan, count);
@@ -239,6 +276,7 @@ void oom_each(const char *name, const struct oom_plan *plan, void (*scenario)(vo
     fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
+        heap.descriptors = plan && plan->descriptors;
         play(plan ? plan : &plain, scenario);
         exit(0); /* through LeakSanitizer */
     }
@@ -251,7 +289,7 @@ void oom_each(const char *name, const struct oom_plan *plan, void (*scenario)(vo
                                  : "exit code",
              WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
              (unsigned long long)now->n, mode_names[now->mode]);
-    printf("%s: %llu allocations, %llu runs, %llu with a failure\n", name,
+    printf("%s: %llu wanted, %llu runs, %llu with a failure\n", name,
            (unsigned long long)now->allocations, (unsigned long long)now->runs,
            (unsigned long long)now->failures);
     munmap(now, sizeof(*now));

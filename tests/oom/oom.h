@@ -11,6 +11,8 @@
  *
  *     WEFT_OOM_N=17 WEFT_OOM_MODE=once build/gcc/tests/oom/test_oom_node node/mesh_over_inproc
  *
+ * The same is done with descriptors (fd.c), of which the n-th cannot be had.
+ *
  * With WEFT_OOM_TRACE=1 the first allocation that fails prints where it was.
  *
  * In the instrumented builds not every n is played where a scenario has many: every k-th is, with a
@@ -29,6 +31,7 @@
 enum oom_mode { OOM_ONCE, OOM_AWHILE, OOM_ON, OOM_MODES };
 
 struct oom_plan {
+    bool descriptors;  /* they are what is short, and memory is not */
     unsigned at_least; /* allocations an undisturbed run makes, or the allocator was not ours */
     unsigned modes;    /* bits 1 << OOM_ONCE …; 0: all */
     unsigned quiet;    /* runs in a row without a failure that end it; 0: 1. Threads need more */
@@ -46,6 +49,8 @@ enum oom_mode oom_mode(void);
 bool oom_failed(void);    /* has an allocation failed in this run? */
 bool oom_failing(void);   /* would the next one? */
 void oom_relent(void);    /* memory is back, for the rest of the run */
+void oom_pause(bool on);  /* on: all succeed, and are not counted */
+uint64_t oom_n(void);     /* what fails in this run */
 uint64_t oom_count(void); /* allocations of this run so far */
 int64_t oom_living(void); /* blocks not yet freed */
 
@@ -60,7 +65,15 @@ void *oom_resize(void *p, size_t size);
 void *oom_resize_always(void *p, size_t size);
 void oom_release(void *p);
 
-/* A call's result: fine, or out of memory because an allocation did fail. Returns rc >= 0. */
+/* The same for descriptors; none is short yet. */
+void oom_arm_descriptors(void);
+/* After `n` more all fail, until oom_relent. */
+void oom_exhaust_after(uint64_t n);
+/* May one more descriptor be had? Counted and failing as allocations are otherwise. */
+bool oom_descriptor(void);
+
+/* A call's result: fine, or out of memory because an allocation did fail; or WEFT_EMFILE, where
+ * descriptors are short. Returns rc >= 0. */
 bool oom_ok(int rc);
 
 /* Make a call again as its caller would: false once it is done, or in the mode ON, where memory
