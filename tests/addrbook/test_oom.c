@@ -4,34 +4,7 @@
 
 #include <weft/weft.h>
 
-static long countdown, living; /* countdown < 0: no failure */
-
-static bool may_allocate(void)
-{
-    if (countdown < 0)
-        return true;
-    return countdown-- != 0;
-}
-
-static void *count_alloc(size_t size)
-{
-    void *p = may_allocate() ? malloc(size) : NULL;
-    living += p != NULL;
-    return p;
-}
-
-static void *count_resize(void *old, size_t size)
-{
-    void *p = may_allocate() ? realloc(old, size) : NULL;
-    living += p && !old;
-    return p;
-}
-
-static void count_release(void *p)
-{
-    living -= p != NULL;
-    free(p);
-}
+#include "tests/oom/oom.h"
 
 static void check_rc(int rc)
 {
@@ -124,23 +97,19 @@ static void scenario(void)
 
 TEST(oom, every_allocation_fails_once)
 {
-    CHECK_EQ(weft_set_allocator(count_alloc, count_resize, count_release), 0);
-    long n = 0;
-    for (;; n++) {
-        countdown = n;
+    uint64_t n = 0;
+    do {
+        oom_arm(++n, 1);
         scenario();
-        CHECK_EQ(living, 0);
-        if (countdown >= 0) /* it was not reached */
-            break;
-    }
+        CHECK_EQ(oom_living(), 0);
+    } while (oom_failed());
     CHECK(n > 150);
 }
 
 /* From the n-th on nothing can be allocated any more. */
 TEST(oom, memory_never_comes_back)
 {
-    CHECK_EQ(weft_set_allocator(count_alloc, count_resize, count_release), 0);
-    countdown = -1;
+    oom_arm(0, 0);
     struct fixture f;
     fixture_open(&f, 1, SELF, false);
     const char *url = "tcp://robot.lan:7400";
@@ -149,17 +118,17 @@ TEST(oom, memory_never_comes_back)
     static const uint8_t id[16] = {1};
     for (int i = 0; i < 20; i++) {
         uint32_t out = dial_next(&f, url);
-        countdown = 0;
-        for (int call = 0; call < 2; call++, countdown = 0) {
+        oom_exhaust_after(0);
+        for (int call = 0; call < 2; call++) {
             int rc = addrbook_linked(f.book, out, "tcp://10.8.0.1:7400/x", id, f.now);
             CHECK(rc == WEFT_ENOMEM);
         }
-        countdown = -1;
+        oom_relent();
         addrbook_each(f.book, check_alive, NULL);
         addrbook_unlinked(f.book, "tcp://10.8.0.1:7400/x", id, WEFT_ELOST, "lost", false, f.now);
     }
     CHECK_EQ(addrbook_linked(f.book, dial_next(&f, url), "tcp://10.8.0.1:7400/x", id, f.now), 0);
     CHECK(view_of(&f, url).linked);
     fixture_close(&f);
-    CHECK_EQ(living, 0);
+    CHECK_EQ(oom_living(), 0);
 }

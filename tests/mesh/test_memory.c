@@ -5,41 +5,10 @@
 #include <weft/weft.h>
 
 #include "tests/check.h"
+#include "tests/oom/oom.h"
 #include "tests/sim/net.h"
 
 #define WHY 256
-
-/* The allocator counts what lives; from first_failure on, failures allocations fail. */
-static struct {
-    uint64_t count, first_failure, failures;
-    int64_t living;
-} heap;
-
-static bool may_allocate(void)
-{
-    uint64_t n = heap.count++;
-    return n < heap.first_failure || n - heap.first_failure >= heap.failures;
-}
-
-static void *test_alloc(size_t size)
-{
-    void *p = may_allocate() ? malloc(size) : NULL;
-    heap.living += p != NULL;
-    return p;
-}
-
-static void *test_resize(void *p, size_t size)
-{
-    if (!p)
-        return test_alloc(size);
-    return may_allocate() ? realloc(p, size) : NULL;
-}
-
-static void test_release(void *p)
-{
-    heap.living -= p != NULL;
-    free(p);
-}
 
 /* What the program would do again if it were told that there is no memory. */
 static void open_until_it_works(struct net_node *node, bool intent, const char *text)
@@ -87,25 +56,22 @@ static void play(struct net *net)
 /* Returns how many allocations the whole took. */
 static uint64_t run(uint64_t first_failure, uint64_t failures)
 {
-    CHECK_EQ(weft_set_allocator(test_alloc, test_resize, test_release), 0);
-    memset(&heap, 0, sizeof(heap));
-    heap.first_failure = first_failure;
-    heap.failures = failures;
+    oom_arm(first_failure + 1, failures);
     struct net_options options = {.seed = 11, .backlog = 10};
     struct net *net = net_new(&options);
     for (unsigned i = 0; i < 3; i++)
         net_add(net, NULL);
     play(net);
-    uint64_t count = heap.count;
-    heap.failures = 0; /* there is memory again */
+    uint64_t count = oom_count();
+    oom_relent();
     char why[WHY] = "";
     if (net_run_whole(net, 90 * NS_PER_SEC, why, sizeof(why)) == NEVER)
         FAIL("allocation %llu (of %llu that fail): does not heal: %s",
              (unsigned long long)first_failure, (unsigned long long)failures, why);
     net_free(net);
-    if (heap.living)
+    if (oom_living())
         FAIL("allocation %llu: %lld are left", (unsigned long long)first_failure,
-             (long long)heap.living);
+             (long long)oom_living());
     weft_set_allocator(NULL, NULL, NULL);
     return count;
 }

@@ -5,6 +5,9 @@
 
 #include "tests/oom/talk.h"
 
+/* What is the same over inproc is played there for every n; sockets take real time. */
+#define SOCKET_RUNS 70
+
 static bool attach_two(struct talk *t, const char *self_from, const char *self_to)
 {
     weft_options o;
@@ -52,7 +55,8 @@ TEST(oom_node, mesh_over_inproc)
 
 TEST(oom_node, mesh_over_tcp)
 {
-    oom_each("mesh_over_tcp", &(struct oom_plan){.at_least = 150}, over_tcp);
+    struct oom_plan plan = {.at_least = 150, .runs_max = SOCKET_RUNS};
+    oom_each("mesh_over_tcp", &plan, over_tcp);
 }
 
 /* ---- A router and its leaves ---- */
@@ -69,13 +73,11 @@ static bool attach_leaf(struct talk *t, const char *path, const char *router, we
     return *ret_node != NULL;
 }
 
-/* From a leaf over its router to another leaf, by a unix socket. */
-static void relayed(void)
+/* From a leaf over its router to another leaf. */
+static void relayed(const char *url, bool sockets)
 {
     struct talk t = {.route = "t.A@r.a.out", .pattern = "*@r.a.*"};
-    char url[128];
-    world_open(&t.w, true);
-    snprintf(url, sizeof(url), "unix:///tmp/weft-oom-%d.sock/r", (int)getpid());
+    world_open(&t.w, sockets);
     weft_options o;
     weft_options_init(&o);
     o.self = url;
@@ -90,9 +92,27 @@ static void relayed(void)
     talk_end(&t);
 }
 
+static void relay_over_inproc(void)
+{
+    relayed("inproc://oom-r/r", false);
+}
+
+static void relay_over_unix(void)
+{
+    char url[128];
+    snprintf(url, sizeof(url), "unix:///tmp/weft-oom-%d.sock/r", (int)getpid());
+    relayed(url, true);
+}
+
+TEST(oom_node, relay_over_inproc)
+{
+    oom_each("relay_over_inproc", &(struct oom_plan){.at_least = 200}, relay_over_inproc);
+}
+
 TEST(oom_node, relay_over_unix)
 {
-    oom_each("relay_over_unix", &(struct oom_plan){.at_least = 200}, relayed);
+    struct oom_plan plan = {.at_least = 200, .runs_max = SOCKET_RUNS};
+    oom_each("relay_over_unix", &plan, relay_over_unix);
 }
 
 /* ---- Policies ---- */
@@ -290,5 +310,6 @@ static void by_name(void)
 
 TEST(oom_node, by_name_with_libuv)
 {
-    oom_each("by_name_with_libuv", &(struct oom_plan){.at_least = 150, .quiet = 5}, by_name);
+    struct oom_plan plan = {.at_least = 150, .quiet = 5, .runs_max = SOCKET_RUNS};
+    oom_each("by_name_with_libuv", &plan, by_name);
 }

@@ -8,6 +8,7 @@
 #define PATIENCE_NS UINT64_C(300000000000) /* of the loop's time, for whatever must happen */
 #define TURNS_MAX 200000
 #define GRACE_NS 300000 /* real time that bytes between sockets may take */
+#define REQUEST_MS 20000
 #define MS UINT64_C(1000000)
 
 static void on_event(weft_node *node, const weft_event *event, void *user)
@@ -71,6 +72,8 @@ void world_detach(struct world *w, weft_node *node)
 static bool something_came(struct world *w)
 {
     struct pollfd p = {.fd = uv_backend_fd(&w->loop), .events = POLLIN};
+    if (w->loop.active_reqs.count) /* another thread works for it, in real time */
+        return poll(&p, 1, REQUEST_MS) > 0;
     struct timespec grace = {.tv_nsec = w->sockets ? GRACE_NS : 0};
     return ppoll(&p, 1, &grace, NULL) > 0;
 }

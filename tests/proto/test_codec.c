@@ -7,6 +7,7 @@
 #include "base/prng.h"
 #include "base/util.h"
 #include "proto/codec.h"
+#include "tests/oom/oom.h"
 #include "tests/proto/samples.h"
 
 /* ---- There and back ---- */
@@ -255,27 +256,16 @@ TEST(codec, mutated)
 
 /* ---- Out of memory ---- */
 
-static int allocations_left;
-
-static void *failing_alloc(size_t size)
-{
-    return allocations_left-- > 0 ? malloc(size) : NULL;
-}
-
-static void *failing_resize(void *p, size_t size)
-{
-    return allocations_left-- > 0 ? realloc(p, size) : NULL;
-}
-
-/* One attempt with `n` allocations: true once it got through. */
-static bool try_with(int n, const struct control *c)
+/* One attempt in which the n-th allocation fails, or all from there on. True once it got through.
+ */
+static bool try_with(unsigned n, uint64_t failures, const struct control *c)
 {
     struct control back = {.type = 4711};
     struct frame f;
     struct header h;
     struct buf b;
+    oom_arm(n, failures);
     buf_init(&b, 1 << 20);
-    allocations_left = n;
     int rc = codec_encode(&b, &(struct header){0}, c);
     if (rc == 0) {
         open_frame(&b, &f, &h);
@@ -283,10 +273,14 @@ static bool try_with(int n, const struct control *c)
     } else {
         CHECK_EQ(b.len, 0);
     }
-    CHECK(rc == 0 || (rc == WEFT_ENOMEM && back.type == 4711));
-    if (rc == 0)
+    CHECK_EQ(oom_ok(rc), !oom_failed());
+    CHECK(rc == 0 || back.type == 4711);
+    if (rc == 0) {
+        same_control(c, &back);
         control_fini(&back);
+    }
     buf_fini(&b);
+    CHECK_EQ(oom_living(), 0);
     return rc == 0;
 }
 
@@ -295,19 +289,40 @@ TEST(codec, out_of_memory)
     struct decl many[200];
     for (size_t i = 0; i < ARRAY_LEN(many); i++)
         many[i] = sample_decls[i % 2];
-    CHECK_EQ(weft_set_allocator(failing_alloc, failing_resize, free), 0);
     for (size_t i = 0; i <= ARRAY_LEN(types); i++) {
         struct control c = sample(i < ARRAY_LEN(types) ? types[i] : MSG_INTENTS);
         if (i == ARRAY_LEN(types)) {
             c.decls.items = many;
             c.decls.count = ARRAY_LEN(many);
         }
-        int n = 0;
-        while (!try_with(n, &c))
+        unsigned n = 1;
+        while (!try_with(n, UINT64_MAX, &c) || !try_with(n, 1, &c))
             CHECK(++n < 100);
-        CHECK(n >= 2); /* the buffer, and the arena */
+        CHECK(n >= 3); /* the buffer, and the arena */
     }
-    weft_set_allocator(NULL, NULL, NULL);
+}
+
+/* An entry of the address-book file. */
+TEST(codec, record_out_of_memory)
+{
+    unsigned n = 0;
+    do {
+        struct control back = {.type = 4711};
+        struct buf b;
+        oom_arm(++n, 1);
+        buf_init(&b, 1 << 16);
+        int rc = codec_encode_record(&b, &sample_records[0]);
+        if (oom_ok(rc))
+            rc = codec_decode_record(b.data, b.len, &back);
+        CHECK_EQ(oom_ok(rc), !oom_failed());
+        if (rc == 0) {
+            same_records(back.book.records, &sample_records[0], 1);
+            control_fini(&back);
+        }
+        buf_fini(&b);
+        CHECK_EQ(oom_living(), 0);
+    } while (oom_failed());
+    CHECK(n >= 3);
 }
 
 /* ---- Result codes ---- */

@@ -3,38 +3,7 @@
  * anew. At the end of each run the tables are those of a run without failures. */
 #include "fixture.h"
 
-static long countdown = -1; /* allocations until one fails; negative: none */
-static bool failed;
-static long in_use;
-
-static bool fail_now(void)
-{
-    if (countdown < 0 || countdown-- > 0)
-        return false;
-    failed = true;
-    return true;
-}
-
-static void *test_alloc(size_t size)
-{
-    void *p = fail_now() ? NULL : malloc(size);
-    in_use += p != NULL;
-    return p;
-}
-
-static void *test_resize(void *p, size_t size)
-{
-    if (fail_now())
-        return NULL;
-    in_use += p == NULL;
-    return realloc(p, size);
-}
-
-static void test_release(void *p)
-{
-    in_use--;
-    free(p);
-}
+#include "tests/oom/oom.h"
 
 /* Repeat an operation until memory allows it; what fails must have left the generation alone. */
 #define INSIST(call)                                                                               \
@@ -42,7 +11,7 @@ static void test_release(void *p)
         uint64_t before = router_generation(r);                                                    \
         int insist = (call);                                                                       \
         if (insist == WEFT_ENOMEM) {                                                               \
-            CHECK(failed &&router_generation(r) == before);                                        \
+            CHECK(oom_failed() && router_generation(r) == before);                                 \
             insist = (call);                                                                       \
         }                                                                                          \
         CHECK_EQ(insist, 0);                                                                       \
@@ -63,7 +32,7 @@ static void drain(struct router *r, bool *relink)
             router_release_intent(r, i);
     }
     while ((id = router_next_broken(r))) {
-        CHECK(failed);
+        CHECK(oom_failed());
         relink[id] = true;
     }
 }
@@ -134,24 +103,22 @@ static bool scenario(struct outcome *ret_outcome)
         router_digest_sent(r, id, &ret_outcome->sent[id]);
     router_count(r, &ret_outcome->counts);
     router_free(r);
-    return failed;
+    return oom_failed();
 }
 
 TEST(router_memory, any_allocation_may_fail)
 {
     struct outcome plain, outcome;
     memset(&plain, 0, sizeof(plain));
-    CHECK_EQ(weft_set_allocator(test_alloc, test_resize, test_release), 0);
+    oom_arm(0, 0);
     CHECK(!scenario(&plain));
     CHECK(plain.counts.remote_intents == 6 && plain.counts.local_interests == 1);
-    long n = 0;
+    uint64_t n = 0;
     for (bool more = true; more; n++) {
         memset(&outcome, 0, sizeof(outcome));
-        failed = false;
-        countdown = n;
+        oom_arm(n + 1, 1);
         more = scenario(&outcome);
-        countdown = -1;
-        CHECK_EQ(in_use, 0);
+        CHECK_EQ(oom_living(), 0);
         CHECK_MEM(&outcome.counts, &plain.counts, sizeof(plain.counts));
         for (size_t id = 1; id < ARRAY_LEN(options); id++)
             CHECK(outcome.sent[id].interests == plain.sent[id].interests &&

@@ -4,25 +4,7 @@
 
 #include <weft/weft.h>
 
-static unsigned until_failure; /* 0: never */
-static bool has_failed;
-
-static bool fails_now(void)
-{
-    bool fails = until_failure > 0 && --until_failure == 0;
-    has_failed |= fails;
-    return fails;
-}
-
-static void *failing_alloc(size_t size)
-{
-    return fails_now() ? NULL : malloc(size);
-}
-
-static void *failing_resize(void *p, size_t size)
-{
-    return fails_now() ? NULL : realloc(p, size);
-}
+#include "tests/oom/oom.h"
 
 static unsigned accepted, accept_errors, closed, opened;
 static int accept_error;
@@ -63,8 +45,7 @@ static bool attempt(struct fixture *f, unsigned n)
 {
     accepted = accept_errors = closed = opened = 0;
     accept_error = 0;
-    has_failed = false;
-    until_failure = n;
+    oom_arm(n, 1);
     struct url wanted = f->url, real;
     struct listener *l = NULL;
     struct stream *s = NULL;
@@ -78,22 +59,22 @@ static bool attempt(struct fixture *f, unsigned n)
         to_close++;
         RUN_UNTIL(f, opened && accepted + accept_errors > 0);
         CHECK(!accept_errors || accept_error == WEFT_ENOMEM);
-        CHECK_EQ(accept_errors > 0, has_failed);
+        CHECK_EQ(accept_errors > 0, oom_failed());
         stream_close(s);
     } else {
         CHECK_EQ(rc, WEFT_ENOMEM);
-        CHECK(has_failed && !s);
+        CHECK(oom_failed() && !s);
     }
-    until_failure = 0;
+    oom_relent();
     if (l)
         listener_close(l);
     RUN_UNTIL(f, closed == to_close);
-    return has_failed;
+    CHECK_EQ(oom_living(), 0);
+    return oom_failed();
 }
 
 static void case_out_of_memory(const char *kind)
 {
-    CHECK_EQ(weft_set_allocator(failing_alloc, failing_resize, free), 0);
     struct fixture f;
     fixture_init(&f, kind);
     unsigned n = 1;
