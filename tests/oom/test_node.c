@@ -6,7 +6,7 @@
 #include "tests/oom/talk.h"
 
 /* What is the same over inproc is played there for every n; sockets take real time. */
-#define SOCKET_RUNS 70
+#define SOCKET_RUNS 40
 
 static bool attach_two(struct talk *t, const char *self_from, const char *self_to)
 {

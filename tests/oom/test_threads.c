@@ -1,5 +1,7 @@
 /* Nodes with threads of their own, and calls that wait. How many allocations a run takes varies
  * with the threads' turns, so n goes on until several runs in a row have met no failure. */
+#include <poll.h>
+
 #include "tests/oom/oom.h"
 
 #define SLICE_MS 20
@@ -132,6 +134,55 @@ static void two_nodes(void)
 
 TEST(oom_threads, two_nodes)
 {
-    struct oom_plan plan = {.at_least = 120, .quiet = 8, .awhile = 20, .runs_max = 40};
+    struct oom_plan plan = {.at_least = 120, .quiet = 8, .awhile = 20, .runs_max = 25};
     oom_each("two_nodes", &plan, two_nodes);
+}
+
+/* ---- Refused on the loop ---- */
+
+/* Open with memory for the caller's part alone: the loop has none. */
+static weft_interest *subscribe_refused(weft_node *node)
+{
+    weft_interest *in = NULL;
+    int rc = WEFT_ENOMEM;
+    for (uint64_t n = 0; rc == WEFT_ENOMEM; n++) {
+        oom_exhaust_after(n);
+        rc = weft_subscribe(node, "t.A@a.in", NULL, &in);
+    }
+    CHECK_EQ(rc, 0);
+    return in;
+}
+
+static weft_intent *publish_refused(weft_node *node)
+{
+    weft_intent *out = NULL;
+    int rc = WEFT_ENOMEM;
+    for (uint64_t n = 0; rc == WEFT_ENOMEM; n++) {
+        oom_exhaust_after(n);
+        rc = weft_publish(node, "t.A@a.out", NULL, &out);
+    }
+    CHECK_EQ(rc, 0);
+    return out;
+}
+
+TEST(oom_threads, whoever_asks_a_refused_route_hears_of_it)
+{
+    oom_arm(0, 0);
+    weft_node *node = open_node("inproc://oom-a/a");
+    weft_interest *in = subscribe_refused(node);
+    CHECK_EQ(weft_interest_wait(in, WAIT_MS), WEFT_ENOMEM);
+    oom_relent();
+    weft_msg *msg;
+    CHECK_EQ(weft_recv(in, &msg, WAIT_MS), WEFT_ENOMEM);
+    struct pollfd p = {.fd = weft_interest_fd(in), .events = POLLIN};
+    CHECK_EQ(poll(&p, 1, 0), 1);
+    weft_interest_close(in);
+
+    weft_intent *out = publish_refused(node);
+    CHECK_EQ(weft_intent_wait(out, WAIT_MS), WEFT_ENOMEM);
+    oom_relent();
+    CHECK_EQ(weft_send(out, "x", 1), WEFT_ENOMEM);
+    weft_intent_close(out);
+    CHECK_EQ(weft_node_close(node), 0);
+    CHECK_EQ(oom_living(), 0);
 }
