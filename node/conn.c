@@ -10,8 +10,9 @@
  * when the time that the target's policy allows is over; then the message is dropped for that
  * target and counted.
  *
- * A link that goes while it is paused has messages that nobody will get: they are read on, and
- * counted as lost with it.
+ * A link that goes while it is paused, or that is given up while the other side still sends (it was
+ * silent for too long, and is not any more), has messages that nobody will get: they are read on,
+ * and counted as lost with it.
  *
  * The end: the mesh gives the link up (conn_release); what is queued is written, our side is shut
  * down, and the connection closes when the other side has closed too, or after the linger time.
@@ -285,8 +286,8 @@ static bool is_message(const struct frame *f)
                           (h.type == MSG_MESSAGE || h.type >= MSG_USER));
 }
 
-/* The link went while it was paused: count the messages that came over it and nobody will get.
- * Returns how many bytes were used; all, once what comes is no frame. */
+/* The link is given up: count the messages that still come over it and nobody will get. Returns how
+ * many bytes were used; all, once what comes is no frame. */
 static size_t discard(struct conn *c, const uint8_t *data, size_t len)
 {
     weft_node *node = c->node;
@@ -306,7 +307,8 @@ static size_t discard(struct conn *c, const uint8_t *data, size_t len)
 
 static size_t consume(struct conn *c, const uint8_t *data, size_t len)
 {
-    return c->state == CONN_OPEN ? parse(c, data, len) : discard(c, data, len);
+    size_t used = c->state == CONN_OPEN ? parse(c, data, len) : 0;
+    return c->discarding ? used + discard(c, data + used, len - used) : used;
 }
 
 /* ---- Reading ---- */
@@ -477,15 +479,16 @@ void conn_release(struct conn *c, bool drain)
     plane_unlock(node);
     if (wake)
         node_wake(node);
-    c->discarding = c->paused;
+    bool paused = c->paused;
     c->paused = false;
-    if (c->discarding)
+    c->discarding = true;
+    if (paused)
         buf_consume(&c->partial, discard(c, c->partial.data, c->partial.len));
     if (!c->connected || c->ended) {
         conn_close(c);
         return;
     }
-    if (c->discarding)
+    if (paused)
         stream_read_start(c->stream);
     c->drain_deadline = mono_ns() + node->options.linger_ms * NS_PER_MS;
     node->conns_at = min_u64(node->conns_at, c->drain_deadline);

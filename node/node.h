@@ -86,7 +86,7 @@ struct conn {
     bool held;            /* no message is taken: an older link to the node is read to its end */
     bool retired;         /* no message is queued: another link carries them */
     uint32_t replaced_by; /* id of the link in its place, as far as that has interests; 0: none */
-    bool discarding;      /* the link went while paused: what is still read is counted */
+    bool discarding;      /* the link is given up: what is still read is counted */
     bool paused;          /* some target has no room, or it is held: nothing is read */
     uint64_t pause_until;
     struct list paused_node; /* node->paused */

@@ -105,7 +105,7 @@ def table(command, build, names, jobs):
     for name, output in failed:
         print(f"\n---- {name} failed:\n{output}")
     print(f"faults: {len(names) - len(failed)} passed, {len(failed)} failed. lost: queued to links and not"
-          " delivered; counted: dropped as told by the publisher; unheard: sent while nobody was interested")
+          " delivered; counted: told to be dropped, by either side; unheard: sent while nobody was interested")
     return 1 if failed else 0
 
 

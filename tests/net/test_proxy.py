@@ -8,6 +8,8 @@ from proxy import IN, OUT, Proxy
 
 
 class Proxied(world.Case):
+    accounted = False  # what the proxy has acknowledged and thrown away nobody can know of
+
     def mesh(self, prepare=None, **more):
         self.a, self.b, self.c = self.hosts("a", "b", "c")
         self.rules('iifname "to-a" oifname "to-c" reject', 'iifname "to-c" oifname "to-a" reject')

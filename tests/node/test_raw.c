@@ -268,3 +268,28 @@ TEST(raw, what_waits_unread_counts_as_lost)
     weft_interest_close(in);
     CHECK_EQ(weft_node_close(node), 0);
 }
+
+/* A link that is given up while the other side still sends: what is read after that reaches nobody,
+ * and each of it is counted. */
+TEST(raw, what_comes_too_late_counts_as_lost)
+{
+    enum { LATE = 7 };
+    struct raw r;
+    struct events events;
+    events_init(&events);
+    weft_node *node = fx_open("tcp://127.0.0.1:0/a", NULL, &events);
+    weft_interest *in = fx_subscribe(node, "t.P@raw.x");
+    raw_open(&r, node);
+    raw_intent(&r, "t.P@raw.x", 5, true);
+    raw_message(&r, 5, "in time");
+    expect(in, "in time");
+    CHECK_EQ(weft_node_forget(node, r.me), 0);
+    events_wait(&events, WEFT_EVENT_PEER_DOWN, 1);
+    for (int i = 0; i < LATE; i++)
+        raw_message(&r, 5, "too late");
+    UNTIL(fx_dropped(node) == LATE);
+    CHECK_EQ(fx_stats(node).dropped[WEFT_DROP_LINK], (uint64_t)LATE);
+    raw_close(&r);
+    weft_interest_close(in);
+    CHECK_EQ(weft_node_close(node), 0);
+}
