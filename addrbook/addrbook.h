@@ -62,6 +62,8 @@ int addrbook_set_self(struct addrbook *book, const char *self);
 /* An address that turned out to be ours: drop it and never take it again (of the last 4,096 such).
  */
 void addrbook_add_own(struct addrbook *book, const char *url);
+/* One that was ours, and by now may be another node's. */
+void addrbook_drop_own(struct addrbook *book, const char *url);
 
 /* ---- What the book hears ---- */
 

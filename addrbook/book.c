@@ -114,6 +114,14 @@ void addrbook_add_own(struct addrbook *book, const char *text)
         entry_remove(book, e);
 }
 
+void addrbook_drop_own(struct addrbook *book, const char *text)
+{
+    struct url url;
+    char identity[URL_MAX + 1];
+    if (identify(text, &url, identity) == 0)
+        marks_drop(&book->own, identity);
+}
+
 /* ---- Sources ---- */
 
 static struct source *source_get(struct addrbook *book, const char *text)

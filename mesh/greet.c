@@ -210,6 +210,37 @@ static bool is_others(const struct mesh *m, const char *name)
            (view.origin == WEFT_ORIGIN_CONFIGURED || view.last_success);
 }
 
+void greet_doubt(struct mesh *m, const struct mesh_link *l, int error)
+{
+    if (m->in_doubt || l->local || url_host_unspecified(&m->self) ||
+        !url_host_unspecified(&m->given) ||
+        (error != WEFT_EDEAD && error != WEFT_ELOST && error != WEFT_EUNREACHABLE) ||
+        addrbook_set_self(m->book, m->given.text) < 0)
+        return;
+    addrbook_drop_own(m->book, m->self.text); /* it may be another's by now */
+    m->in_doubt = true;
+    memset(&m->observed, 0, sizeof(m->observed));
+}
+
+/* Two peers agree on our host. */
+static void adopt(struct mesh *m, const char *host)
+{
+    struct url self = m->given;
+    if (url_set_host(&self, host) < 0 || addrbook_set_self(m->book, self.text) < 0)
+        return;
+    m->in_doubt = false;
+    if (strcmp(self.text, m->self.text) == 0)
+        return;
+    m->self = self;
+    mesh_log(m, WEFT_LOG_INFO, "known to others as %s", self.text);
+}
+
+/* Was the other side asked how we are called? */
+static bool asked(const struct mesh *m, const struct mesh_link *l)
+{
+    return url_host_unspecified(&m->self) || (m->in_doubt && l->priv->machine->self == &m->asking);
+}
+
 /* A node with an unspecified host learns from others how it is reached. Whom we were told to dial
  * is believed for the schedule of dials; what we tell of ourselves takes two witnesses. One that
  * merely came to us, or that we dialled on hearsay, could make us take another node's address for
@@ -217,8 +248,8 @@ static bool is_others(const struct mesh *m, const char *name)
 static void learn_observed(struct mesh *m, const struct mesh_link *l)
 {
     const struct url *me = &l->priv->machine->me;
-    if (m->me.advertised || m->me.role != ROLE_PEER || !url_host_unspecified(&m->self) ||
-        url_host_unspecified(me) || !l->hs.has_node_id || is_others(m, me->text))
+    if (m->me.advertised || m->me.role != ROLE_PEER || !asked(m, l) || url_host_unspecified(me) ||
+        !l->hs.has_node_id || is_others(m, me->text))
         return;
     bool agreed = strcmp(m->observed.host, me->host) == 0 &&
                   memcmp(m->observed.witness, l->hs.node_id, sizeof(m->observed.witness)) != 0;
@@ -226,9 +257,8 @@ static void learn_observed(struct mesh *m, const struct mesh_link *l)
         addrbook_add_own(m->book, me->text);
         addrbook_set_self(m->book, me->text);
     }
-    struct url self = m->self;
-    if (agreed && url_set_host(&self, me->host) == 0 && mesh_set_self(m, &self) == 0) {
-        mesh_log(m, WEFT_LOG_INFO, "known to others as %s", m->self.text);
+    if (agreed) {
+        adopt(m, me->host);
         return;
     }
     memcpy(m->observed.host, me->host, sizeof(m->observed.host));
@@ -362,7 +392,8 @@ void greet_start(struct mesh *m, struct mesh_link *l, const struct url *dialled,
 {
     uint64_t stamp = dialled ? mesh_stamp(m, now) : 0;
     struct handshake *h = l->priv->machine;
-    int todo = handshake_start(h, &m->me, dialled, remote_host, stamp, now.mono_ns);
+    const struct handshake_self *me = m->in_doubt && !l->local ? &m->asking : &m->me;
+    int todo = handshake_start(h, me, dialled, remote_host, stamp, now.mono_ns);
     mesh_arm(m, h->deadline);
     obey(m, l, todo, now);
 }

@@ -254,6 +254,7 @@ void link_end(struct mesh *m, struct mesh_link *l, int error, const char *text, 
     report_to_book(m, l, error, copy, now);
     report_event(m, l, error, copy);
     if (l->state == LINK_UP) {
+        greet_doubt(m, l, error);
         m->up--;
         router_detach(m->router, l->id);
     } else if (l->state == LINK_RETIRING) {

@@ -51,7 +51,7 @@ static int mesh_init_self(struct mesh *m, const struct mesh_config *config)
     m->agent = mem_strdup(config->agent ? config->agent : "");
     if (!m->network || !m->agent)
         return WEFT_ENOMEM;
-    m->self = config->self;
+    m->self = m->given = config->self;
     m->me = (struct handshake_self){
         .me = m->self.text,
         .path = m->self.path,
@@ -65,6 +65,8 @@ static int mesh_init_self(struct mesh *m, const struct mesh_config *config)
         .role = config->role,
     };
     memcpy(m->me.node_id, config->node_id, sizeof(m->me.node_id));
+    m->asking = m->me;
+    m->asking.me = m->given.text;
     return 0;
 }
 
@@ -155,7 +157,7 @@ int mesh_set_self(struct mesh *m, const struct url *self)
     int rc = addrbook_set_self(m->book, self->text);
     if (rc < 0)
         return rc;
-    m->self = *self; /* m->me points into it */
+    m->self = m->given = *self; /* m->me and m->asking point into them */
     return 0;
 }
 

@@ -95,7 +95,10 @@ struct mesh {
     const struct mesh_ops *ops;
     void *ctx;
     struct url self;
+    struct url given; /* self as configured; differs where others told us our host */
     struct handshake_self me;
+    struct handshake_self asking; /* me under the given name: the other side says what it sees */
+    bool in_doubt;                /* of what others told: a link ended as if we had moved */
     char *network, *agent;
     struct prng prng;
     struct router *router;
@@ -115,6 +118,10 @@ struct mesh {
         uint8_t witness[16];
     } observed;
 };
+
+/* A link that was UP is gone for this reason: has our address changed? Until two peers agree on one
+ * again, each one on another host is asked. */
+void greet_doubt(struct mesh *m, const struct mesh_link *l, int error);
 
 /* Something may have to be done at `when`. */
 static inline void mesh_arm(struct mesh *m, uint64_t when)

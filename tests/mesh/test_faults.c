@@ -163,3 +163,44 @@ TEST(faults, partition_of_an_hour)
     for (uint64_t seed = 1; seed <= 10; seed++)
         partition(seed, 3600 * NS_PER_SEC, 75 * NS_PER_SEC);
 }
+
+static bool same_host(const struct net_node *node, const char *host)
+{
+    return strcmp(mesh_self(node->mesh)->host, host) == 0;
+}
+
+/* Two hosts get other addresses, each that of the other or a new one: nodes that learned from
+ * others how they are called learn it anew, or the two could not find each other any more. */
+static void readdressed(uint64_t seed)
+{
+    struct net_options options = {.seed = seed, .pieces = 10, .backlog = 10};
+    struct net *net = net_new(&options);
+    bool swap = seed % 2;
+    for (uint32_t i = 0; i < 4; i++) {
+        char url[64];
+        snprintf(url, sizeof(url), "tcp://0.0.0.0:7400/n%u", i);
+        struct net_node *node = net_add(net, &(struct net_node_options){.url = url});
+        CHECK(net_start(node, false));
+        if (i)
+            net_configure(node, "tcp://10.0.0.1:7400/n0");
+        if (i > 1)
+            net_configure(node, "tcp://10.0.0.2:7400/n1");
+    }
+    formed(net, age_of(seed));
+    struct net_node *c = net_node(net, 2), *d = net_node(net, 3);
+    CHECK(same_host(c, "10.0.0.3") && same_host(d, "10.0.0.4"));
+    c->group = 1;
+    d->group = 2;
+    net_run(net, 13 * NS_PER_SEC);
+    c->group = d->group = 0;
+    snprintf(c->host, sizeof(c->host), "%s", swap ? "10.0.0.4" : "10.9.0.3");
+    snprintf(d->host, sizeof(d->host), "%s", swap ? "10.0.0.3" : "10.9.0.4");
+    need_whole(net, 60 * NS_PER_SEC, swap ? "a swap of addresses" : "new addresses");
+    net_free(net);
+}
+
+TEST(faults, addresses_change)
+{
+    for (uint64_t seed = 1; seed <= 40; seed++)
+        readdressed(seed);
+}

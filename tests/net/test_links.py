@@ -186,3 +186,30 @@ class Links(world.Case):
         self.sub.wait_news()
         self.never_down(formed)
         self.complete(self.pub, self.sub)
+
+    def test_address_changed(self):
+        """Two hosts get other addresses: they dial from there, are known so, and find each other."""
+        self.mesh()
+        (d,) = self.hosts("d")
+        other = self.weftd(d, "lab.d", peers=[self.pub, self.router])
+        self.nodes.append(other)
+        self.whole(self.nodes)
+        marks = self.marks()
+        began = world.time.monotonic()
+        for host in (self.c, d):
+            host.take(9)
+            host.up()
+        moments = []
+        for node in self.nodes:
+            moved = [path for path in ("lab.c", "lab.d") if path != node.path]
+            moments.append(node.wait_down(*moved, since=marks[node]))
+        self.figure(detected=max(moments) - began)
+        moments = [self.sub.wait_news()]
+        for node in self.nodes:
+            moved = [(path, number) for path, number in (("lab.c", 3), ("lab.d", 4)) if path != node.path]
+            for path, number in moved:
+                moments.append(node.moment(rf"\bup:? tcp://10\.77\.{number}\.9:7400/{path}\b", marks[node],
+                                           world.RECOVER))
+        self.figure(recovered=max(moments) - began)
+        self.whole(self.nodes)
+        self.numbers(self.pub, self.sub)
