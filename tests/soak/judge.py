@@ -27,7 +27,7 @@ class Rule:
 SMALL = Rule("heap in small blocks", "KiB", 0.02, 32)
 # Chunks of outboxes, rows of queues and read buffers that a node keeps for the next burst are bounded, but not always as many.
 LARGE = Rule("heap in large blocks", "KiB", 0.05, 1536)
-RESIDENT = Rule("resident memory", "KiB", 0.10, 2048)
+RESIDENT = Rule("resident memory", "KiB", 0.10, 4096)
 DESCRIPTORS = Rule("descriptors", "", 0, 0.5)
 THREADS = Rule("threads", "", 0, 0.5)
 
