@@ -15,8 +15,12 @@ PATIENCE = 60  # seconds; to fail, never to wait for
 # They get no Ctrl-C of their own, and none of them outlives the one who drives them.
 ALONE = ["setpriv", "--pdeathsig", "KILL", "setsid"]
 
-# What the library may warn of while nodes end, are killed and come back.
-EXPECTED = re.compile(r"^(peer down|refused|dial failed|peer up|peer refused)")
+# What a node may warn of: that one of those who come and go is gone, and what two dials at once lead to. In the end
+# all may say goodbye.
+COMING_AND_GOING = "|".join(re.escape(m.path) for m in plan.MEMBERS if m.ends or m.router in plan.ENDED_ROUTERS)
+EXPECTED = re.compile(rf"peer down: \S+/(?:{COMING_AND_GOING}): (?:goodbye: this node shuts down|connection lost)"
+                      r"|(?:peer down|refused): .*(?:duplicate|displaced)")
+GOODBYE = re.compile(r"peer down: \S+: goodbye: this node shuts down")
 
 
 class Wrong(Exception):
@@ -49,6 +53,7 @@ class Runner:
         self.read = 0  # lines looked at
         self.tallied = 0  # counted in former lives
         self.complaints = []
+        self.parting = False  # all are about to leave
 
     # ---- Addresses ----
 
@@ -141,26 +146,29 @@ class Runner:
         return self.news()
 
     def news(self):
-        """The lines since the last look, complaints sorted out. Nobody else looks at them again."""
+        """The lines since the last look; those that should not be are kept as complaints."""
         with self.proc.changed:
             lines, self.read = self.proc.lines[self.read:], len(self.proc.lines)
         return [line for line in lines if not self.complains(line)]
 
-    def complains(self, line):
-        text = None
+    def expects(self, line):
+        """Is it a line that may be?"""
+        if harness.SANITIZER.search(line):
+            return False
         if self.member.weftd:
             found = re.match(r"\S+ (warn|error)\s+(.*)", line)
-            text = found and found.group(2)
-            known = text is None or (found.group(1) == "warn" and EXPECTED.match(text))
         else:
-            found = re.match(r"(log (?:warn|error)|wrong:|notice) (.*)", line)
-            text = found and found.group(2)
-            known = text is None or (found.group(1) == "log warn" and EXPECTED.match(text))
-        if not known and not harness.SANITIZER.search(line):
-            self.complaints.append(f"{self.name}: {line}")
-        elif harness.SANITIZER.search(line):
-            self.complaints.append(f"{self.name}: {line}\n{self.proc.tail(100)}")
-        return text is not None
+            found = re.match(r"(?:log )?(warn|error|wrong|notice):? (.*)", line)
+        if not found:
+            return True
+        known = EXPECTED.match(found.group(2)) or (self.parting and GOODBYE.match(found.group(2)))
+        return found.group(1) == "warn" and known is not None
+
+    def complains(self, line):
+        if self.expects(line):
+            return False
+        self.complaints.append(f"{self.name}: {line}")
+        return True
 
     def trim(self):
         """Give back the memory of lines that were looked at."""

@@ -38,6 +38,7 @@ MEMBERS = [
 SEED = "r0"
 COUNTER = "p0"  # publishes one route to each of those below, whose messages are counted on both sides
 COUNTED = ("c0", "c1")
+ENDED_ROUTERS = [m.name for m in MEMBERS if m.weftd and m.ends]
 PROGRAMS = [m for m in MEMBERS if not m.weftd]
 PEERS = [m for m in MEMBERS if not m.router]
 

@@ -334,6 +334,8 @@ class Soak:
 
     def finish(self):
         """All leave in order, leaves first."""
+        for runner in self.runners.values():
+            runner.parting = True
         for name in sorted(self.runners, key=lambda name: not self.runners[name].member.router):
             self.runners[name].end("order")
 
