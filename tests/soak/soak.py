@@ -399,6 +399,7 @@ def main():
     given = arguments()
     harness.BUILD = os.path.abspath(given.build)
     signal.signal(signal.SIGTERM, interrupted)
+    signal.signal(signal.SIGINT, interrupted)
     if given.self_test:
         return self_test(given.seed)
     soak, failed = soak_for(given.minutes, given.seed, {})
