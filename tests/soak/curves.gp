@@ -12,6 +12,7 @@ set lmargin 10
 set rmargin 14
 array colour[10] = ["#2273b9", "#303030", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56a0d3", "#882255", "#999933", "#aa4499"]
 set yrange [0:*]
+set autoscale xfix
 file(name) = folder."/".name.".tsv"
 set title "Resident memory (PSS) at quiet points, MiB" textcolor "#1a1a1a"
 plot for [i=1:words(names)] file(word(names, i)) using ($1/60):2 with lines linewidth 1.5 linecolor rgb colour[i] title word(names, i)

@@ -98,12 +98,15 @@ static void take(const struct ear *e, const weft_msg *msg)
             size, weft_msg_route(msg), weft_msg_sender(msg));
         return;
     }
-    if (planted == FAULT_LOSS && seq % 1000 == 999)
+    bool odd = seq % 1000 == 999;
+    if (planted == FAULT_LOSS && odd)
         return;
     if (e->mode == TALLY)
         atomic_fetch_add(tally_count, 1);
     pthread_mutex_lock(&heard_lock);
     note(e, stream, seq);
+    if (planted == FAULT_TWICE && odd)
+        note(e, stream, seq);
     messages++;
     bytes += size;
     pthread_mutex_unlock(&heard_lock);

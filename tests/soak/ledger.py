@@ -163,7 +163,7 @@ class Ledger:
         for ear, stream in self.covered():
             if ear.ended == "killed" or (ear.ended == "left" and not ear.heard):
                 continue
-            self.pairs += 1
+            self.pairs += stream.number in ear.heard
             text = self.judge_pair(ear, stream)
             if text:
                 wrong.append(self.tell(ear, stream, text))

@@ -247,7 +247,7 @@ static void obey(char *line)
 
 static int take_fault(const char *name)
 {
-    static const char *const names[] = {"none", "heap", "descriptors", "loss", "spin"};
+    static const char *const names[] = {"none", "heap", "descriptors", "loss", "twice", "spin"};
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
         if (strcmp(name, names[i]) == 0) {
             setup.fault = (enum fault)i;

@@ -91,7 +91,7 @@ def table(soak):
 def save(soak, minutes):
     draw(soak)
     f, about = soak.figures, machine.describe()
-    counts = [f"- To {name}, which {how}: {sent} messages sent over all its lives, {received} received, "
+    counts = [f"- To {name}, which {how}: {sent:,} messages sent over all its lives, {received:,} received, "
               f"{sent - received} missing, {dropped} counted as lost by the sender."
               for (name, (sent, received, dropped)), how in zip(soak.counted.items(), ("leaves in order", "is killed"))]
     lines = [
@@ -101,12 +101,14 @@ def save(soak, minutes):
         "![Memory, descriptors and messages a second over time](soak.svg)", "",
         f"On {about['cores']} cores of {about['processor']}, {about['kernel']}, {about['system']}, {about['compiler']}, "
         f"{about['date']}, revision {about['revision']}, seed {soak.seed}.", "",
-        f"- {soak.now() / 60:.0f} minutes, {f['rounds']} rounds: {f['messages']:,} messages ({f['bytes'] / 1e9:.1f} GB) received "
+        f"- {soak.now() / 60:.1f} minutes, {f['rounds']} rounds: {f['messages']:,} messages ({f['bytes'] / 1e9:.1f} GB) received "
         f"by ten nodes, {f['route changes']:,} intents and interests opened or closed, {f['left in order']} nodes left in order, "
         f"{f['killed']} were killed, and all came back.",
         f"- At the {f['rounds'] + 1} quiet points {soak.ledger.pairs:,} pairs of stream and interest were compared. None had a message "
         "twice, out of order or damaged; none missed one but through a router that was ended meanwhile: "
-        f"{soak.ledger.missing:,} messages.", *counts,
+        f"{soak.ledger.missing:,} messages, all to or from the leaf of that router.", *counts,
+        "- What was under way to a node when it left or died, nobody wanted any more; the sender counts what was not yet "
+        "acknowledged.",
         f"- Queues that drop their oldest dropped {soak.ledger.dropped:,} messages, which is what is missing there.",
         "- At each quiet point all links stood and all tables were as at the first.",
         f"- Left alone, the busiest node took {f['idle']:.2%} of a processor.", "",

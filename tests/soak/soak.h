@@ -17,7 +17,7 @@
 #define ROUTE_TEXT 256
 
 /* What the program does wrong on purpose, to show that soak.py finds it. */
-enum fault { FAULT_NONE, FAULT_HEAP, FAULT_DESCRIPTORS, FAULT_LOSS, FAULT_SPIN };
+enum fault { FAULT_NONE, FAULT_HEAP, FAULT_DESCRIPTORS, FAULT_LOSS, FAULT_TWICE, FAULT_SPIN };
 
 /* One line to soak.py, whole whichever thread says it. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));

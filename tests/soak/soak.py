@@ -33,9 +33,10 @@ ROUTE_CHANGES = 12  # a second
 IDLE_SECONDS = 4
 IDLE_SHARE = 0.03  # of one processor
 
-# What --self-test plants in whom, and how it must show. A loss ends the soak at once, so it comes alone.
+# What --self-test plants in whom, and how it must show. What is wrong with messages ends the soak at once, so it comes alone.
 PLANTS = [
     {"p1": ("loss", r"missing in between|the (first|last) should be|not complete")},
+    {"l0": ("twice", "twice, or out of order")},
     {"p0": ("heap", "p0: heap in small blocks"), "p1": ("descriptors", "p1: descriptors"), "p2": ("spin", "p2 spends")},
 ]
 SELF_TEST_MINUTES = 0.3
