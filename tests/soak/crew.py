@@ -82,7 +82,7 @@ class Runner:
     def weftd(self, peers):
         with open(self.file("yaml"), "w", encoding="utf-8") as file:
             file.write(f"self: {self.tcp()}\nlisten: ['{self.unix()}']\naddrbook: {self.file('book')}\n"
-                       "linger: 20s\nlog: info\n" + ("peers:\n" if peers else ""))
+                       "linger: 20s\nlog: info\nlimits: {outbox: 64MiB}\n" + ("peers:\n" if peers else ""))
             file.writelines(f"  - {{url: '{url}', backoff: 100ms, max_backoff: 500ms}}\n" for url in peers)
         return [harness.program("weftd"), "-c", self.file("yaml")]
 

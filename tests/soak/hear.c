@@ -23,6 +23,7 @@
 #define SLOW_BATCH 8
 #define BATCH 256
 #define TURN_MS 10
+#define PATIENCE_MS 60000
 
 enum mode { CALLBACK, QUEUE, SLOW, TALLY };
 static const char *const modes[] = {"callback", "queue", "slow", "tally"};
@@ -219,6 +220,7 @@ int hear_open(uint64_t number, const char *route, const char *name)
     weft_subscribe_options_init(&o);
     if (mode < 0)
         return WEFT_EINVAL;
+    o.block_ms = PATIENCE_MS;
     if (mode == SLOW) {
         o.queue = SLOW_QUEUE;
         o.policy = WEFT_DROP_OLDEST;

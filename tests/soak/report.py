@@ -33,7 +33,7 @@ def summary(soak):
     f, lines = soak.figures, []
     lines.append(f"{soak.now():.0f} s, {f['rounds']} rounds: {f['messages']} messages ({f['bytes'] / 1e9:.2f} GB) received, "
                  f"{f['route changes']} route changes, {f['left in order']} nodes left in order, {f['killed']} killed")
-    lines.append(f"{soak.ledger.pairs} streams compared with what was heard of them; through a router that was ended "
+    lines.append(f"{soak.ledger.pairs} streams compared with what was heard of them; across a router while it was gone "
                  f"{soak.ledger.missing} messages are missing; queues that drop dropped {soak.ledger.dropped}")
     for name, (sent, received, dropped) in soak.counted.items():
         lines.append(f"sent to {name}: {sent}, received in all its lives {received}, counted as lost {dropped}")
@@ -105,8 +105,8 @@ def save(soak, minutes):
         f"by ten nodes, {f['route changes']:,} intents and interests opened or closed, {f['left in order']} nodes left in order, "
         f"{f['killed']} were killed, and all came back.",
         f"- At the {f['rounds'] + 1} quiet points {soak.ledger.pairs:,} pairs of stream and interest were compared. None had a message "
-        "twice, out of order or damaged; none missed one but through a router that was ended meanwhile: "
-        f"{soak.ledger.missing:,} messages, all to or from the leaf of that router.", *counts,
+        "twice, out of order or damaged; none missed one but across a router that was ended, from its end until its leaf was "
+        f"linked again: {soak.ledger.missing:,} messages.", *counts,
         "- What was under way to a node when it left or died, nobody wanted any more; the sender counts what was not yet "
         "acknowledged.",
         f"- Queues that drop their oldest dropped {soak.ledger.dropped:,} messages, which is what is missing there.",
