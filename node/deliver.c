@@ -128,7 +128,8 @@ static bool deliver_queued(weft_node *node, struct flow *flow, const struct inco
     return true;
 }
 
-static void deliver_interests(weft_node *node, struct flow *flow, const struct incoming *in)
+static void deliver_interests(weft_node *node, struct flow *flow, const struct incoming *in,
+                              bool promised)
 {
     weft_msg transient = in_place(node, flow, in);
     struct parcel p = parcel_of(flow, in);
@@ -147,7 +148,7 @@ static void deliver_interests(weft_node *node, struct flow *flow, const struct i
             continue;
         if (in->size > RECORD_COPY_MAX && !p.msg)
             interest_no_memory(interest);
-        else if (interest_push(interest, &p))
+        else if (interest_push(interest, &p, promised))
             node->delivered++;
     }
     weft_msg_unref(p.msg);
@@ -170,6 +171,6 @@ bool deliver(weft_node *node, struct conn *from, struct flow *flow, const struct
     }
     if (flow->n_targets)
         relay(node, flow, in);
-    deliver_interests(node, flow, in);
+    deliver_interests(node, flow, in, may_pause);
     return true;
 }

@@ -240,8 +240,9 @@ void queue_refused(weft_interest *i);
 /* How long a message may wait for room; 0: there is room, or it must not wait. A wait that begins
  * is ended by weft_recv. */
 uint32_t interest_wait_ms(weft_interest *i, size_t size);
-/* Queue a message for weft_recv, by the interest's policy. False: dropped and counted. */
-bool interest_push(weft_interest *i, const struct parcel *p);
+/* Queue a message for weft_recv, by the interest's policy. False: dropped and counted. `promised`:
+ * it need not wait, said interest_wait_ms just now. */
+bool interest_push(weft_interest *i, const struct parcel *p, bool promised);
 /* The same if nothing has to be dropped or waited for. False: nothing happened. */
 bool interest_push_at_once(weft_interest *i, const struct parcel *p);
 uint64_t queue_pushed(const weft_interest *i); /* messages that ever came in */

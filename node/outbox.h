@@ -137,6 +137,7 @@ struct sending {
     weft_msg *msg; /* holds data and may be shared; NULL: data must be copied */
     uint64_t time;
     uint32_t type; /* MSG_MESSAGE, or a user type, which goes in a standard frame */
+    bool promised; /* interests that BLOCK had room for it */
 };
 /* Queue a frame. Errors: WEFT_ENOMEM. */
 int outbox_put(weft_node *node, struct outbox *o, const struct sending *s, struct str *route);

@@ -163,8 +163,10 @@ bool interest_refuses(weft_interest *i, size_t size)
     return full;
 }
 
-/* Make room by policy. False: the new message is dropped. lock held */
-static bool make_room(weft_interest *i, struct queue *q, size_t size)
+/* Make room by policy. False: the new message is dropped. What was `promised` room, when somebody
+ * looked, goes over the limit where another thread has taken it meanwhile: of those who look there
+ * is one sender (plane) and the loop, so by one message. lock held */
+static bool make_room(weft_interest *i, struct queue *q, size_t size, bool promised)
 {
     if (q->policy == WEFT_KEEP_LAST || q->policy == WEFT_DROP_OLDEST) {
         bool all = q->policy == WEFT_KEEP_LAST;
@@ -173,7 +175,8 @@ static bool make_room(weft_interest *i, struct queue *q, size_t size)
             atomic_fetch_add(&i->dropped, 1);
         }
     }
-    if (has_room(q, size))
+    if (has_room(q, size) ||
+        (promised && q->policy == WEFT_BLOCK && i->options.block_ms && !q->stuck))
         return true;
     q->stuck = q->policy == WEFT_BLOCK;
     return false;
@@ -193,7 +196,7 @@ static void announce(struct queue *q, size_t size)
         eventfd_write(q->fd, 1);
 }
 
-bool interest_push(weft_interest *i, const struct parcel *p)
+bool interest_push(weft_interest *i, const struct parcel *p, bool promised)
 {
     if (atomic_load_explicit(&i->closed, memory_order_relaxed))
         return true; /* it wants nothing any more */
@@ -203,7 +206,7 @@ bool interest_push(weft_interest *i, const struct parcel *p)
         return false;
     }
     pthread_mutex_lock(&q->lock);
-    bool room = make_room(i, q, p->size);
+    bool room = make_room(i, q, p->size, promised);
     bool ok = room && records_push(&q->in, p) == 0;
     if (ok)
         announce(q, p->size);

@@ -66,20 +66,24 @@ static void mark_stuck(struct flow *f, size_t size)
     }
 }
 
-/* BLOCK: wait for room. plane held; the flow may be gone afterwards. */
-static void wait_for_room(weft_intent *i, size_t size)
+/* BLOCK: wait for room. False: there is none, or nobody looked. plane held; the flow may be gone
+ * afterwards. */
+static bool wait_for_room(weft_intent *i, size_t size)
 {
     weft_node *node = i->node;
-    if (i->options.block_ms == 0 || on_loop(node) || all_have_room(node, i->flow, size))
-        return;
+    if (i->options.block_ms == 0 || on_loop(node))
+        return false;
+    if (all_have_room(node, i->flow, size))
+        return true;
     uint64_t deadline = deadline_after((int)i->options.block_ms);
     while (i->flow && !node->closed && !all_have_room(node, i->flow, size)) {
         if (!node_wait(node, &node->room, deadline)) {
             if (i->flow)
                 mark_stuck(i->flow, size);
-            return;
+            return false;
         }
     }
+    return true;
 }
 
 /* Queue for one peer, or drop. Returns whether it was queued. plane held */
@@ -155,7 +159,7 @@ static void push_to_locals(weft_node *node, const struct sending *s, weft_msg *m
     for (uint32_t l = 0; l < f->n_locals; l++) {
         if (f->locals[l]->options.on_message)
             continue;
-        if (interest_push(f->locals[l], &p))
+        if (interest_push(f->locals[l], &p, s->promised))
             node->queued_here++;
         else
             after->error = WEFT_EDROPPED;
@@ -337,7 +341,7 @@ static void send_slowly(weft_intent *i, struct sending *s, bool try, struct afte
     weft_node *node = i->node;
     enum weft_policy policy = i->options.policy;
     if (i->flow && flow_matched(i->flow) && policy == WEFT_BLOCK && !try)
-        wait_for_room(i, s->size);
+        s->promised = wait_for_room(i, s->size);
     s->flow = i->flow;
     if (atomic_load_explicit(&i->closed, memory_order_relaxed) || node->closed) {
         after->error = WEFT_ECLOSED;
@@ -348,6 +352,7 @@ static void send_slowly(weft_intent *i, struct sending *s, bool try, struct afte
             after->error = WEFT_EAGAIN;
             return;
         }
+        s->promised |= try;
         s->time = stamp(node, s->flow);
         s->flow->messages++;
         send_to_peers(node, s, policy, after);

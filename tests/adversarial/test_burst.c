@@ -204,6 +204,59 @@ TEST(adversarial, a_burst_of_ten_windows_within_the_process)
     burst("inproc");
 }
 
+/* ---- One queue, filled from two sides ---- */
+
+#define FEW 4000u
+#define SIZE 3000u
+
+static void *send_few(void *arg)
+{
+    uint8_t data[SIZE] = {0};
+    intptr_t rc = 0;
+    for (unsigned i = 0; i < FEW && rc == 0; i++)
+        rc = weft_send(arg, data, sizeof(data));
+    return (void *)rc;
+}
+
+/* A thread of the node and its loop both find room for one message: neither is dropped, since both
+ * may wait. */
+TEST(adversarial, a_queue_that_is_filled_from_two_sides)
+{
+    weft_options o = fx_options("inproc://two-sides-a/a");
+    weft_node *a = fx_open_options(&o);
+    weft_node *b = fx_open("inproc://two-sides-b/b", weft_node_url(a), NULL);
+    weft_publish_options po;
+    weft_publish_options_init(&po);
+    po.block_ms = 2 * WAIT_MS;
+    weft_intent *near, *far;
+    CHECK_EQ(weft_publish(a, "t.T@a.x", &po, &near), 0);
+    CHECK_EQ(weft_publish(b, "t.T@b.x", &po, &far), 0);
+    weft_subscribe_options so;
+    weft_subscribe_options_init(&so);
+    so.queue = 4 * SIZE;
+    so.block_ms = 2 * WAIT_MS;
+    weft_interest *in;
+    CHECK_EQ(weft_subscribe(a, "t.T@*.x", &so, &in), 0);
+    CHECK_EQ(weft_intent_wait(near, WAIT_MS), 0);
+    CHECK_EQ(weft_intent_wait(far, WAIT_MS), 0);
+    pthread_t threads[2];
+    CHECK_EQ(pthread_create(&threads[0], NULL, send_few, near), 0);
+    CHECK_EQ(pthread_create(&threads[1], NULL, send_few, far), 0);
+    for (unsigned i = 0; i < 2 * FEW; i++) {
+        weft_msg *msg;
+        CHECK_EQ(weft_recv(in, &msg, WAIT_MS), 0);
+        weft_msg_unref(msg);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        void *rc;
+        pthread_join(threads[i], &rc);
+        CHECK_EQ((intptr_t)rc, 0);
+    }
+    CHECK_EQ(weft_interest_dropped(in), 0);
+    CHECK_EQ(weft_node_close(b), 0);
+    CHECK_EQ(weft_node_close(a), 0);
+}
+
 /* ---- Routes ---- */
 
 #define ROUTES (5120u / SCALE) /* intents that each node has, and as many interests */
