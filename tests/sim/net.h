@@ -1,16 +1,23 @@
 /* A network in memory: meshes, byte pipes between them, and a virtual clock.
  *
  *     mesh ──send──▶ end ──turn──▶ [OPEN|DATA|DATA|END] ──delay──▶ end ──frames──▶ mesh
+ *     program ─────▶  │ messages keep their place in the ordered lane     └──────▶ interests
  *
  * Every connection has two directions, each a queue of chunks that never overtake one another. A
  * seed decides all chance: delays, how frames are cut into pieces, when an end writes, whether
- * intents wait behind a backlog while the control lane overtakes them. The same seed and the same
- * calls give the same run. All of it is single-threaded, and memory is libc's, so that an allocator
- * that fails hurts the meshes alone.
+ * intents wait behind a backlog while the control lane overtakes them. Each node and each
+ * connection draws from a generator of its own, so that what happens to one moves nothing at the
+ * others. The same seed and the same calls give the same run (net_hash). All of it is
+ * single-threaded, and memory is libc's, so that an allocator that fails hurts the meshes alone.
  *
  * Faults: a connection is cut (both ends learn, one learns, none learns), a direction falls silent,
  * nodes are partitioned (what is under way waits, as TCP would have it), a node is killed and
- * started again with or without its address book, and a frame is swallowed by the filter.
+ * started again with its address book as it was on disk or without, stands still, is far away,
+ * refuses dials or lets them run into nothing, has its wall clock set, a program reads slowly, and a
+ * frame is swallowed by the filter.
+ *
+ * Messages (net_data.c) go the way node/ sends them, and what should become of each is known
+ * beforehand: net_broken says what was found to be wrong.
  *
  * An address that belongs to no mesh can be the test's own: net_raw_* speak bytes. */
 #ifndef TESTS_SIM_NET_H
@@ -34,6 +41,10 @@ struct net_options {
         delay_max_ns; /* each direction draws its own, each chunk a little more */
     unsigned pieces;  /* of 100 writes, so many arrive in pieces */
     unsigned backlog; /* of 100 writes, so many let the ordered lane wait */
+    unsigned loss;    /* of 1,000 chunks, so many come only after they were sent again */
+    size_t window;    /* bytes of a direction that wait unread; 0: any number */
+    size_t outbox;    /* bytes of messages that wait for one peer; 0: 1 MiB */
+    bool disk;        /* a node that dies has the book that was saved, not the one it had */
 };
 
 struct net_node_options {
@@ -53,7 +64,25 @@ struct net_route {
     struct route route;             /* of text */
     struct router_intent *rec;      /* intents */
     struct router_interest *handle; /* interests */
+
+    /* Intents: the program that sends. */
+    uint64_t uid, seq;          /* of the handle; of its latest message */
+    uint32_t todo, size;        /* messages it still has to send; bytes of each */
+    int policy;                 /* enum weft_policy */
+    uint64_t gap_ns, pump_at;   /* between two; when the next is due */
+    uint64_t deadline;          /* BLOCK: when it waits no longer; 0: it does not wait */
+
+    /* Interests: the program that reads. */
+    uint64_t got;
+    uint64_t every_ns, read_at; /* it takes one message so often; 0: at once */
+    uint32_t waiting, limit;    /* messages in its queue, and their maximum */
+    bool stuck;                 /* it ran out of time; no link waits for it until it has read */
+    struct net_seen *seen;      /* the latest of each uid */
+    size_t n_seen, cap_seen;
 };
+
+/* What becomes of dials to a node. */
+enum net_dials { NET_DIALS_TAKEN, NET_DIALS_REFUSED, NET_DIALS_UNANSWERED };
 
 struct net_node {
     struct net *net;
@@ -66,11 +95,26 @@ struct net_node {
     uint8_t id[16];
     struct mesh *mesh;  /* NULL while it is down, and for the test's own addresses */
     struct list conns;  /* test's own address: struct net_end.in_raw, oldest first */
+    struct list ends;   /* struct net_end.in_node: its connections */
+    struct list paused; /* struct net_end.in_paused: what it does not read for now */
     struct list routes; /* struct net_route */
-    struct list flows;
-    struct buf book; /* its address book as it was when it went down */
+    struct list flows;  /* those with targets */
+    struct net_end **by_id; /* by the id of the link; NULL: it has gone */
+    uint32_t cap_by_id;
+    struct buf book;    /* its address book as it was when it went down, or on its disk */
+    struct buf writing; /* the book on its way to the disk */
+    uint64_t save_at, saved_at;
     uint64_t tick_at;
     uint32_t group; /* nodes of different groups do not reach each other */
+    enum net_dials dials;
+    uint64_t lag_ns;      /* on top of the delay of what it sends */
+    int64_t wall_step_ns; /* its wall clock against the others' */
+    uint64_t stalled_until;
+    bool stall_harms;  /* it stands still for so long that its links may be given up */
+    bool router;       /* leaves attach to it: it does not hand over */
+    bool resume;       /* what is paused is to be looked at */
+    bool pump;         /* a program waits for room */
+    uint64_t dialled;  /* dials it made, over all its lives */
 
     /* What was seen. */
     uint64_t unserved; /* an intent of its own lost its last peer */
@@ -88,7 +132,7 @@ struct net_end {
     struct net_conn *conn;
     struct net_node *node; /* whose; NULL: the address is nobody's */
     struct mesh_link *link;
-    struct list in_raw;
+    struct list in_raw, in_node, in_paused;
     struct net_bytes rx;      /* what came and is no whole frame yet; for the test's own end, all */
     struct net_bytes lane[2]; /* written, not sent yet */
     uint64_t turn_at;         /* when it writes; NEVER: nothing to write */
@@ -96,19 +140,32 @@ struct net_end {
     bool closed;          /* by its owner: takes nothing more */
     bool retired, held;   /* what mesh_ops say of it */
     uint32_t replaced_by; /* id of a link; 0: none */
-    bool got_end;         /* raw: the other side has closed */
+    bool got_end;         /* the other side has closed; raw, or paused */
+    bool compact;         /* messages go in compact frames */
+    bool stuck;           /* a BLOCK ran out of time here */
+    bool paused;          /* on node->paused */
+    uint64_t pause_until;
+    size_t unread; /* bytes of rx the sender is not told of yet */
 
     /* The direction away from this end. */
     struct list chunks;
     uint64_t delay_ns, last_arrival;
-    bool silent; /* what is sent is lost */
+    bool silent;       /* what is sent is lost */
+    bool window_full;  /* lanes wait for the other side to read */
+    size_t flying;     /* bytes sent and not read */
+    size_t waiting;    /* bytes of messages in the ordered lane */
+    struct net_ledger *ledger; /* messages queued and not read; NULL: there were none */
+    uint32_t interests_put, interests_read; /* INTEREST and INTERESTS: sent, and read here */
 };
 
 struct net_conn {
     struct net *net;
     struct list in_net;
     struct net_end ends[2]; /* 0 dialled */
+    struct prng prng;
     uint32_t events;        /* that refer to it */
+    bool harmed;            /* a fault has met it: it may lose messages */
+    uint64_t blocked_since; /* between partitioned nodes; 0: it is not */
     bool local;             /* it stays on one host */
     bool resets;            /* an end that is gone answers bytes with a reset */
 };
@@ -165,6 +222,9 @@ void net_cut(struct net_conn *conn, unsigned end, enum net_cut how);
 /* Nothing that this end sends arrives any more. */
 void net_silence(struct net_conn *conn, unsigned end);
 
+/* The whole process stands still: it neither reads nor writes nor notices time. */
+void net_stall(struct net_node *node, uint64_t ns);
+
 /* A standing connection of the network, or NULL; between these two nodes where they are given. */
 struct net_conn *net_find(struct net *net, const struct net_node *a, const struct net_node *b);
 struct net_conn *net_pick(struct net *net); /* any one, by chance */
@@ -219,9 +279,44 @@ bool net_raw_next(struct net_end *end, struct header *ret_header, struct control
 
 /* ---- Routes (net_plane.c) ---- */
 
-/* NULL: refused, *ret_error says why (may be NULL). */
+/* NULL: refused, *ret_error says why (may be NULL). An interest reads at once. */
 struct net_route *net_open(struct net_node *node, bool intent, const char *text, int *ret_error);
 void net_close(struct net_node *node, struct net_route *route);
+
+/* ---- Messages (net_data.c) ---- */
+
+struct net_traffic {
+    uint64_t sent;      /* by programs */
+    uint64_t queued;    /* for a peer, each of them */
+    uint64_t delivered; /* to an interest, each of them */
+    uint64_t refused;   /* no room for a peer: by the policy of the intent */
+    uint64_t expired;   /* no room in an interest, or at a leaf */
+    uint64_t unwanted;  /* read where nobody was interested any more */
+    uint64_t lost;      /* with the link: waiting, the sender has counted it */
+    uint64_t lost_away; /* with the link: on its way, only the network knows */
+};
+const struct net_traffic *net_traffic(const struct net *net);
+
+/* The program behind an intent sends `count` messages more of `size` bytes, at least 24, one every
+ * gap_ns. A node has it wait for room (WEFT_BLOCK, 1 s at most), or drops. */
+void net_send(struct net_node *node, struct net_route *intent, uint32_t count, uint32_t size,
+              int policy, uint64_t gap_ns);
+
+/* The program behind an interest takes one message every `every_ns`, and up to `limit` wait. 0: all
+ * at once. */
+void net_read_slowly(struct net_node *node, struct net_route *interest, uint64_t every_ns,
+                     uint32_t limit);
+
+/* Does any message wait or travel on a link that stands, or any program have more to send? */
+bool net_busy(const struct net *net);
+
+/* What was found wrong so far: the first thing, or NULL. */
+const char *net_broken(const struct net *net);
+void net_wrong(struct net *net, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Of all that has happened. */
+uint64_t net_hash(const struct net *net);
+uint64_t net_events(const struct net *net);
 
 /* Is every pair that can reach each other linked exactly once, with equal tables and the targets
  * that the routes demand? If not, why says what is wrong. */

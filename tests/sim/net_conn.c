@@ -6,7 +6,10 @@
  *
  * A direction delivers its chunks in the order they were sent: an event says only that the first
  * one is due. Between partitioned nodes it is due again a little later, so that nothing is lost
- * that TCP would not lose. Closing sends what is queued, then an END. */
+ * that TCP would not lose. Closing sends what is queued, then an END.
+ *
+ * An end that pauses reads nothing more: what comes is kept, the other side is told of no room, and
+ * once the window is full what it has waits in its lanes. */
 #include "net_private.h"
 
 #include <assert.h>
@@ -19,6 +22,8 @@
 #define BLOCKED_RETRY_NS (50 * NS_PER_MS)
 #define SYN_RETRY_NS NS_PER_SEC
 #define TURN_MAX_NS (300 * NS_PER_US)
+#define RESEND_NS (200 * NS_PER_MS) /* of a chunk that was lost; doubles */
+#define HARM_NS (2 * NS_PER_SEC)    /* kept apart for so long, a link may be given up */
 
 enum chunk_type { CHUNK_OPEN, CHUNK_DATA, CHUNK_END, CHUNK_LOST };
 
@@ -34,17 +39,28 @@ struct chunk {
 
 static void end_init(struct net_end *end, struct net_conn *conn, struct net_node *node)
 {
-    struct net *net = conn->net;
+    const struct net_options *o = &conn->net->options;
     *end = (struct net_end){.conn = conn, .node = node, .turn_at = NEVER};
-    end->delay_ns = net_chance(net, net->options.delay_min_ns, net->options.delay_max_ns);
+    end->delay_ns = prng_between(&conn->prng, o->delay_min_ns, o->delay_max_ns);
     list_init(&end->chunks);
     list_init(&end->in_raw);
+    list_init(&end->in_node);
+    list_init(&end->in_paused);
+    if (node)
+        list_push(&node->ends, &end->in_node);
+}
+
+static uint64_t conn_chance(struct net_conn *conn, uint64_t low, uint64_t high)
+{
+    return prng_between(&conn->prng, low, high);
 }
 
 static struct net_conn *conn_new(struct net_node *from, struct net_node *to)
 {
     struct net_conn *conn = net_alloc(NULL, sizeof(*conn));
     *conn = (struct net_conn){.net = from->net};
+    net_seed_prng(from->net, &conn->prng, from->index, to ? to->index : UINT32_MAX,
+                  ++from->dialled);
     end_init(&conn->ends[0], conn, from);
     end_init(&conn->ends[1], conn, to);
     list_push(&conn->net->conns, &conn->in_net);
@@ -58,7 +74,10 @@ void net_conn_free(struct net_conn *conn)
         struct list *it;
         while ((it = list_pop(&end->chunks)) != NULL)
             free(list_entry(it, struct chunk, node));
+        net_ledger_close(end);
         list_remove(&end->in_raw);
+        list_remove(&end->in_node);
+        list_remove(&end->in_paused);
         free(end->rx.data);
         free(end->lane[0].data);
         free(end->lane[1].data);
@@ -80,40 +99,77 @@ static void put_chunk(struct net_end *end, enum chunk_type type, int error, cons
                       size_t size)
 {
     struct net *net = end->conn->net;
+    const struct net_node *to = net_other(end)->node;
     struct chunk *chunk = net_alloc(NULL, sizeof(*chunk) + size);
     *chunk = (struct chunk){.type = type, .error = error, .size = size};
     if (size)
         memcpy(chunk->data, data, size);
     list_push(&end->chunks, &chunk->node);
-    uint64_t at = net->now + end->delay_ns + net_chance(net, 0, end->delay_ns / 4);
+    uint64_t delay = end->delay_ns + (end->node ? end->node->lag_ns : 0) + (to ? to->lag_ns : 0);
+    uint64_t at = net->now + delay + conn_chance(end->conn, 0, delay / 4);
+    for (uint64_t wait = RESEND_NS; conn_chance(end->conn, 1, 1000) <= net->options.loss; wait *= 2)
+        at += wait;
+    if (type == CHUNK_DATA)
+        end->flying += size;
     end->last_arrival = max_u64(end->last_arrival, at);
     net_schedule(net, (struct event){.at = end->last_arrival, .type = EVENT_CHUNK, .end = end});
 }
 
 void net_put_data(struct net_end *end, const uint8_t *data, size_t size)
 {
-    struct net *net = end->conn->net;
-    bool pieces = net_chance(net, 1, 100) <= net->options.pieces;
+    struct net_conn *conn = end->conn;
+    bool pieces = conn_chance(conn, 1, 100) <= conn->net->options.pieces;
     while (size) {
-        size_t piece = pieces && size > 1 ? (size_t)net_chance(net, 1, size) : size;
+        size_t piece = pieces && size > 1 ? (size_t)conn_chance(conn, 1, size) : size;
         put_chunk(end, CHUNK_DATA, 0, data, piece);
         data += piece;
         size -= piece;
     }
 }
 
+void net_write_soon(struct net_end *end)
+{
+    struct net *net = end->conn->net;
+    if (end->turn_at != NEVER || end->window_full)
+        return;
+    end->turn_at = net->now + conn_chance(end->conn, 0, TURN_MAX_NS);
+    net_schedule(net, (struct event){.at = end->turn_at, .type = EVENT_TURN, .end = end});
+}
+
+/* Send the whole frames of a lane for which there is room. False: some have to wait. */
+static bool write_lane(struct net_end *end, unsigned which, bool all)
+{
+    struct net_bytes *lane = &end->lane[which];
+    size_t window = end->conn->net->options.window, size = 0, messages = 0;
+    while (size < lane->len && (all || !window || end->flying + size < window)) {
+        struct frame frame;
+        int rc = frame_scan(lane->data + size, lane->len - size, FRAME_MAX_LIMIT, &frame);
+        assert(rc == 1);
+        (void)rc;
+        size += frame.size;
+        if (which == 1 && end->waiting && net_is_message(&frame))
+            messages += frame.size;
+    }
+    bool done = size == lane->len;
+    net_put_data(end, lane->data, size);
+    if (done)
+        net_bytes_free(lane);
+    else
+        net_bytes_drop(lane, size);
+    if (messages)
+        net_written(end, messages);
+    return done;
+}
+
 /* Control overtakes; what is ordered may wait behind a backlog for another turn. */
 static void write_lanes(struct net_end *end, bool all)
 {
     struct net *net = end->conn->net;
-    bool waits = !all && net_chance(net, 1, 100) <= net->options.backlog;
-    for (unsigned lane = 0; lane < (waits ? 1u : 2u); lane++) {
-        net_put_data(end, end->lane[lane].data, end->lane[lane].len);
-        end->lane[lane].len = 0;
-    }
-    if (!waits)
+    bool waits = !all && conn_chance(end->conn, 1, 100) <= net->options.backlog;
+    end->window_full = !write_lane(end, 0, all) || (!waits && !write_lane(end, 1, all));
+    if (!waits || end->window_full)
         return;
-    end->turn_at = net->now + net_chance(net, 1, 20 * TURN_MAX_NS);
+    end->turn_at = net->now + conn_chance(end->conn, 1, 20 * TURN_MAX_NS);
     net_schedule(net, (struct event){.at = end->turn_at, .type = EVENT_TURN, .end = end});
 }
 
@@ -122,68 +178,152 @@ void net_end_close(struct net_end *end, bool tell)
     if (end->closed)
         return;
     end->closed = true;
+    if (end->node && end->link)
+        net_bind(end, NULL);
     end->link = NULL;
-    end->up = false;
+    end->up = end->paused = false;
     end->turn_at = NEVER;
-    if (!tell)
-        return;
-    if (end->connected)
+    list_remove(&end->in_paused);
+    net_bytes_free(&end->rx);
+    if (tell && end->connected)
         write_lanes(end, true);
-    put_chunk(end, CHUNK_END, 0, NULL, 0);
+    else
+        net_drop_waiting(end);
+    if (tell)
+        put_chunk(end, CHUNK_END, 0, NULL, 0);
 }
 
 /* ---- Arriving ---- */
 
-static bool is_raw(const struct net_node *node)
+bool net_is_raw(const struct net_node *node)
 {
     return node && !node->mesh && node->alive;
 }
 
-static bool blocked(const struct net_conn *conn)
+/* Nothing passes between partitioned nodes; for long, and both give the link up. */
+static bool blocked(struct net_conn *conn)
 {
     const struct net_node *a = conn->ends[0].node, *b = conn->ends[1].node;
-    return a && b && a->group != b->group;
+    if (!a || !b || a->group == b->group) {
+        conn->blocked_since = 0;
+        return false;
+    }
+    if (!conn->blocked_since)
+        conn->blocked_since = conn->net->now;
+    conn->harmed |= conn->net->now - conn->blocked_since >= HARM_NS;
+    return true;
 }
 
-static void hand_frame(struct net_end *end, const struct frame *frame)
+/* False: the end pauses, and the frame stays. */
+static bool hand_frame(struct net_end *end, const struct frame *frame)
 {
     struct mesh *mesh = end->node->mesh;
     struct moment now = net_moment_of(end->node);
-    struct header header;
-    if (!frame->compact && header_decode(frame->header, frame->header_size, &header) < 0)
+    struct header header = {0};
+    bool taken = true;
+    if (!frame->compact && header_decode(frame->header, frame->header_size, &header) < 0) {
         mesh_malformed(mesh, end->link, WEFT_EMALFORMED, "the header does not parse", now);
-    else if (!frame->compact && header.type != MSG_MESSAGE && header.type < MSG_USER)
+    } else if (!frame->compact && header.type != MSG_MESSAGE && header.type < MSG_USER) {
+        end->interests_read += header.type == MSG_INTEREST || header.type == MSG_INTERESTS;
         mesh_frame(mesh, end->link, frame, &header, now);
-    else if (!end->up)
+    } else if (!end->up) {
         mesh_malformed(mesh, end->link, WEFT_EPROTO, "a message before the handshake was done",
                        now);
+    } else {
+        taken = net_take_message(end, frame);
+    }
     net_plane_drain(end->node);
+    return taken;
+}
+
+/* Take apart what has come. Returns how many bytes were used. */
+static size_t parse(struct net_end *end, const uint8_t *data, size_t len)
+{
+    size_t used = 0;
+    while (!end->closed && !end->paused) {
+        struct frame frame;
+        uint32_t max = end->up ? FRAME_MAX_DEFAULT : FRAME_MAX_HANDSHAKE;
+        int rc = frame_scan(data + used, len - used, max, &frame);
+        if (rc < 0)
+            mesh_malformed(end->node->mesh, end->link, rc, "no frame", net_moment_of(end->node));
+        if (rc <= 0 || !hand_frame(end, &frame))
+            break;
+        used += frame.size;
+    }
+    return used;
+}
+
+/* The sender may send as much more. */
+static void tell_room(struct net_end *end, size_t size)
+{
+    struct net_end *from = net_other(end);
+    from->flying -= size;
+    if (!from->window_full)
+        return;
+    from->window_full = false;
+    if (!from->closed)
+        net_write_soon(from);
 }
 
 static void receive(struct net_end *end, const struct chunk *chunk)
 {
-    mesh_received(end->link, net_moment_of(end->node).mono_ns);
-    net_bytes_put(&end->rx, chunk->data, chunk->size);
-    size_t used = 0;
-    while (!end->closed) {
-        struct frame frame;
-        uint32_t max = end->up ? FRAME_MAX_DEFAULT : FRAME_MAX_HANDSHAKE;
-        int rc = frame_scan(end->rx.data + used, end->rx.len - used, max, &frame);
-        if (rc < 0)
-            mesh_malformed(end->node->mesh, end->link, rc, "no frame", net_moment_of(end->node));
-        if (rc <= 0)
-            break;
-        hand_frame(end, &frame);
-        used += frame.size;
+    if (end->paused) {
+        net_bytes_put(&end->rx, chunk->data, chunk->size);
+        end->unread += chunk->size;
+        return;
     }
+    mesh_received(end->link, net_moment_of(end->node).mono_ns);
+    tell_room(end, chunk->size);
+    if (end->rx.len == 0) {
+        size_t used = parse(end, chunk->data, chunk->size);
+        if (!end->closed)
+            net_bytes_put(&end->rx, chunk->data + used, chunk->size - used);
+        return;
+    }
+    net_bytes_put(&end->rx, chunk->data, chunk->size);
+    size_t used = parse(end, end->rx.data, end->rx.len);
+    if (!end->closed)
+        net_bytes_drop(&end->rx, used);
+}
+
+static void resume_end(struct net_end *end)
+{
+    end->paused = false;
+    list_remove(&end->in_paused);
+    if (end->unread)
+        mesh_received(end->link, net_moment_of(end->node).mono_ns);
+    size_t used = parse(end, end->rx.data, end->rx.len);
+    if (end->closed)
+        return;
     net_bytes_drop(&end->rx, used);
+    if (end->paused)
+        return;
+    tell_room(end, end->unread);
+    end->unread = 0;
+    if (end->got_end)
+        mesh_ended(end->node->mesh, end->link, WEFT_ECLOSED, net_moment_of(end->node));
+}
+
+void net_resume(struct net_node *node, bool expired)
+{
+    struct list batch, *it;
+    node->resume &= expired;
+    list_init(&batch);
+    list_splice(&batch, &node->paused);
+    while ((it = list_pop(&batch)) != NULL) {
+        struct net_end *end = list_entry(it, struct net_end, in_paused);
+        if (expired && end->pause_until > node->net->now)
+            list_push(&node->paused, it);
+        else
+            resume_end(end);
+    }
 }
 
 static void opened(struct net_end *end, int error)
 {
     end->connected = error == 0;
     struct net_node *there = net_other(end)->node;
-    if (is_raw(end->node))
+    if (net_is_raw(end->node))
         return;
     mesh_opened(end->node->mesh, end->link, error, there ? there->host : "", end->conn->local,
                 net_moment_of(end->node));
@@ -203,11 +343,15 @@ static void arrive(struct net_end *from, const struct chunk *chunk)
         opened(to, chunk->error);
     } else if (!to->connected) {
         return; /* nobody took the dial */
-    } else if (is_raw(to->node)) {
+    } else if (net_is_raw(to->node)) {
         net_bytes_put(&to->rx, chunk->data, chunk->size);
+        if (chunk->type == CHUNK_DATA)
+            tell_room(to, chunk->size);
         to->got_end |= chunk->type == CHUNK_END;
     } else if (chunk->type == CHUNK_DATA) {
         receive(to, chunk);
+    } else if (to->paused) {
+        to->got_end = true;
     } else {
         mesh_ended(to->node->mesh, to->link, WEFT_ECLOSED, net_moment_of(to->node));
     }
@@ -226,9 +370,16 @@ static void chunk_due(struct net *net, struct net_end *from)
         return;
     }
     struct chunk *chunk = list_entry(list_pop(&from->chunks), struct chunk, node);
+    net_note(net, chunk->size);
     if (!from->silent && chunk->type != CHUNK_LOST)
         arrive(from, chunk);
     free(chunk);
+}
+
+void net_lose_chunks(struct net_end *end)
+{
+    list_each (it, &end->chunks)
+        list_entry(it, struct chunk, node)->type = CHUNK_LOST;
 }
 
 /* ---- Dialling ---- */
@@ -240,12 +391,15 @@ static void accept_dial(struct net_end *end)
     net->counts.accepted++;
     end->connected = true;
     put_chunk(end, CHUNK_OPEN, 0, NULL, 0);
-    if (is_raw(node)) {
+    if (net_is_raw(node)) {
         list_push(&node->conns, &end->in_raw);
         return;
     }
-    end->link = mesh_accept(node->mesh, end, from->host, end->conn->local, net_moment_of(node));
-    if (!end->link)
+    struct mesh_link *link =
+        mesh_accept(node->mesh, end, from->host, end->conn->local, net_moment_of(node));
+    if (link)
+        net_bind(end, link);
+    else
         net_end_close(end, true);
     net_after(node);
 }
@@ -253,6 +407,8 @@ static void accept_dial(struct net_end *end)
 static void count_links(struct net *net, struct net_node *node)
 {
     uint64_t all = 0, pending = 0;
+    if (net->count > 64)
+        return;
     list_each (it, mesh_links(node->mesh)) {
         const struct mesh_link *l = list_entry(it, struct mesh_link, node);
         all++;
@@ -266,10 +422,13 @@ static void count_links(struct net *net, struct net_node *node)
 static void dial_due(struct net *net, struct net_end *dialler)
 {
     struct net_end *end = net_other(dialler);
-    bool there = end->node && end->node->alive;
+    enum net_dials dials = end->node ? end->node->dials : NET_DIALS_TAKEN;
+    bool there = end->node && end->node->alive && dials == NET_DIALS_TAKEN;
+    bool silent = dials == NET_DIALS_UNANSWERED ||
+                  (dials == NET_DIALS_TAKEN && !there && conn_chance(dialler->conn, 0, 2) == 0);
     if (dialler->closed && list_empty(&dialler->chunks))
         return; /* given up meanwhile */
-    if (blocked(dialler->conn) || (!there && net_chance(net, 0, 2) == 0)) {
+    if (blocked(dialler->conn) || silent) {
         if (!dialler->closed)
             net_schedule(
                 net,
@@ -296,6 +455,8 @@ void net_conn_event(struct net *net, const struct event *event)
     } else if (end->turn_at == event->at) {
         end->turn_at = NEVER;
         write_lanes(end, false);
+        if (end->node->mesh && (end->node->pump || end->node->resume))
+            net_after(end->node);
     }
     conn->events--;
     net_conn_sweep(conn);
@@ -309,201 +470,4 @@ struct net_conn *net_dial(struct net_node *from, struct net_node *to)
     end->last_arrival = net->now + end->delay_ns;
     net_schedule(net, (struct event){.at = end->last_arrival, .type = EVENT_DIAL, .end = end});
     return conn;
-}
-
-/* ---- What a mesh asks for ---- */
-
-static void op_dial(void *ctx, struct mesh_link *link, const struct url *url)
-{
-    struct net_node *node = ctx;
-    struct net_conn *conn = net_dial(node, net_node_at(node->net, url));
-    conn->ends[0].link = link;
-    link->user = &conn->ends[0];
-    node->net->counts.dials++;
-    net_trace(node->net, node, "dials %s", url->text);
-}
-
-static bool passes(struct net_end *end, const void *data, size_t size)
-{
-    struct net *net = end->conn->net;
-    struct frame frame;
-    struct header header;
-    int rc = frame_scan(data, size, FRAME_MAX_LIMIT, &frame);
-    assert(rc == 1 && frame.size == size);
-    rc = header_decode(frame.header, frame.header_size, &header);
-    assert(rc == 0);
-    (void)rc;
-    net->counts.frames[header.type < NET_TYPES ? header.type : 0]++;
-    net->counts.bytes += size;
-    return !net->filter || net->filter(net->filter_ctx, end, &header, &frame);
-}
-
-static void write_soon(struct net_end *end)
-{
-    struct net *net = end->conn->net;
-    if (end->turn_at != NEVER)
-        return;
-    end->turn_at = net->now + net_chance(net, 0, TURN_MAX_NS);
-    net_schedule(net, (struct event){.at = end->turn_at, .type = EVENT_TURN, .end = end});
-}
-
-static int op_send(void *ctx, struct mesh_link *link, const void *frames, size_t size,
-                   enum lane lane)
-{
-    struct net_end *end = link->user;
-    const struct net_node *node = ctx;
-    if (!node->alive || !passes(end, frames, size))
-        return 0;
-    assert(end->connected && !end->closed);
-    net_bytes_put(&end->lane[lane == LANE_ORDERED], frames, size);
-    write_soon(end);
-    return 0;
-}
-
-static void op_up(void *ctx, struct mesh_link *link)
-{
-    struct net_end *end = link->user;
-    end->up = true;
-}
-
-static void op_replaced(void *ctx, struct mesh_link *link, const struct mesh_link *by)
-{
-    struct net_end *end = link->user;
-    end->replaced_by = by ? by->id : 0;
-}
-
-static void op_retire(void *ctx, struct mesh_link *link)
-{
-    struct net_end *end = link->user;
-    assert(!end->retired);
-    end->retired = true;
-}
-
-static void op_hold(void *ctx, struct mesh_link *link, bool on)
-{
-    struct net_end *end = link->user;
-    assert(end->held != on);
-    end->held = on;
-}
-
-static void op_close(void *ctx, struct mesh_link *link, bool drain)
-{
-    net_end_close(link->user, true);
-}
-
-static void op_event(void *ctx, const weft_event *event)
-{
-    struct net_node *node = ctx;
-    net_trace(node->net, node, "event %d %s: %s %s", event->type, event->peer ? event->peer : "",
-              event->route ? event->route : "", event->text ? event->text : "");
-    node->ups += event->type == WEFT_EVENT_PEER_UP;
-    node->downs += event->type == WEFT_EVENT_PEER_DOWN;
-    node->refused += event->type == WEFT_EVENT_REFUSED;
-    node->route_refused += event->type == WEFT_EVENT_ROUTE_REFUSED;
-    node->warnings += event->type == WEFT_EVENT_WARNING;
-    if (!event->error)
-        return;
-    node->last_error = event->error;
-    snprintf(node->last_text, sizeof(node->last_text), "%s", event->text ? event->text : "");
-    snprintf(node->last_peer, sizeof(node->last_peer), "%s", event->peer ? event->peer : "");
-}
-
-static void op_intents_seen(void *ctx, struct mesh_link *link)
-{
-}
-
-static void op_matched(void *ctx, void *interest, bool matched)
-{
-}
-
-static void op_answer(void *ctx, uint64_t token, int error, uint64_t rtt_ns,
-                      const struct book_record *records, size_t count)
-{
-    struct net_node *node = ctx;
-    node->answers++;
-    node->last_answer = error;
-    node->last_rtt = rtt_ns;
-    node->last_records = count;
-}
-
-static void op_log(void *ctx, enum weft_log_level level, const char *text)
-{
-    const struct net_node *node = ctx;
-    net_trace(node->net, node, "log %s", text);
-}
-
-const struct mesh_ops net_ops = {
-    .dial = op_dial,
-    .send = op_send,
-    .up = op_up,
-    .replaced = op_replaced,
-    .retire = op_retire,
-    .hold = op_hold,
-    .close = op_close,
-    .event = op_event,
-    .intents_seen = op_intents_seen,
-    .matched = op_matched,
-    .answer = op_answer,
-    .log = op_log,
-};
-
-/* ---- Faults ---- */
-
-void net_silence(struct net_conn *conn, unsigned end)
-{
-    conn->ends[end].silent = true;
-}
-
-static void tell_end(struct net_end *end)
-{
-    if (end->closed || !end->connected)
-        return;
-    if (is_raw(end->node))
-        end->got_end = true;
-    else
-        mesh_ended(end->node->mesh, end->link, WEFT_ECLOSED, net_moment_of(end->node));
-    if (end->node->mesh)
-        net_after(end->node);
-}
-
-void net_cut(struct net_conn *conn, unsigned end, enum net_cut how)
-{
-    struct net_end *one = &conn->ends[end], *two = &conn->ends[!end];
-    one->silent = two->silent = true;
-    if (how == NET_CUT_NONE)
-        return;
-    tell_end(one);
-    if (how == NET_CUT_BOTH) {
-        tell_end(two);
-    } else if (how == NET_CUT_RESET) {
-        one->silent = two->silent = false;
-        conn->resets = true;
-        list_each (it, &one->chunks)
-            list_entry(it, struct chunk, node)->type = CHUNK_LOST;
-    }
-}
-
-struct net_conn *net_find(struct net *net, const struct net_node *a, const struct net_node *b)
-{
-    list_each (it, &net->conns) {
-        struct net_conn *conn = list_entry(it, struct net_conn, in_net);
-        const struct net_node *x = conn->ends[0].node, *y = conn->ends[1].node;
-        bool fits = (!a || x == a || y == a) && (!b || x == b || y == b) && (a != b || !a);
-        if (fits && conn->ends[0].up && conn->ends[1].up)
-            return conn;
-    }
-    return NULL;
-}
-
-struct net_conn *net_pick(struct net *net)
-{
-    uint64_t count = 0;
-    list_each (it, &net->conns)
-        count++;
-    uint64_t n = count ? net_chance(net, 0, count - 1) : 0;
-    list_each (it, &net->conns) {
-        if (n-- == 0)
-            return list_entry(it, struct net_conn, in_net);
-    }
-    return NULL;
 }

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define EXPECTED_MAX 4096 /* targets of one intent */
+
 /* ---- The data plane ---- */
 
 static void add_target(void *ctx, const struct router_target *target)
@@ -19,27 +21,69 @@ static void add_target(void *ctx, const struct router_target *target)
         flow->cap = flow->cap ? 2 * flow->cap : 4;
         flow->targets = net_alloc(flow->targets, flow->cap * sizeof(*flow->targets));
     }
-    flow->targets[flow->count++] = *target;
+    flow->targets[flow->count] = *target;
+    str_ref(target->route);
+    flow->count++;
+}
+
+static void empty(struct net_flow *flow)
+{
+    for (size_t i = 0; i < flow->count; i++)
+        str_unref(flow->targets[i].route);
+    flow->count = 0;
 }
 
 static void flow_free(struct net_flow *flow)
 {
+    flow->rec->user = NULL;
     list_remove(&flow->in_node);
+    empty(flow);
+    str_unref(flow->text);
     free(flow->targets);
     free(flow);
 }
 
 static struct net_flow *flow_of(struct net_node *node, struct router_intent *rec)
 {
-    list_each (it, &node->flows) {
-        struct net_flow *flow = list_entry(it, struct net_flow, in_node);
-        if (flow->rec == rec)
-            return flow;
-    }
+    if (rec->user)
+        return rec->user;
     struct net_flow *flow = net_alloc(NULL, sizeof(*flow));
-    *flow = (struct net_flow){.rec = rec};
+    *flow = (struct net_flow){.rec = rec, .text = str_ref(rec->route)};
+    route_parse(flow->text->text, flow->text->len, &flow->route, NULL);
     list_push(&node->flows, &flow->in_node);
+    rec->user = flow;
     return flow;
+}
+
+static bool is_target(const struct net_flow *flow, uint32_t link)
+{
+    for (size_t i = 0; link && i < flow->count; i++) {
+        if (!flow->targets[i].interest && flow->targets[i].endpoint == link)
+            return true;
+    }
+    return false;
+}
+
+/* Not those whose end is on its way to the router; and of two links to one node the newer one
+ * alone, once it has the interest too. */
+static void drop_replaced(const struct net_node *node, struct net_flow *flow)
+{
+    size_t kept = 0;
+    struct router_target *t = flow->targets;
+    bool *gone = net_alloc(NULL, flow->count);
+    for (size_t i = 0; i < flow->count; i++) {
+        const struct net_end *end = t[i].interest ? NULL : net_end_by_id(node, t[i].endpoint);
+        gone[i] = !t[i].interest &&
+                  (!end || !end->up || end->retired || is_target(flow, end->replaced_by));
+    }
+    for (size_t i = 0; i < flow->count; i++) {
+        if (gone[i])
+            str_unref(t[i].route);
+        else
+            t[kept++] = t[i];
+    }
+    flow->count = kept;
+    free(gone);
 }
 
 static bool has_peer(const struct net_flow *flow)
@@ -57,14 +101,17 @@ void net_plane_drain(struct net_node *node)
     while ((rec = router_next_changed(router)) != NULL) {
         struct net_flow *flow = flow_of(node, rec);
         bool served = rec->endpoint == ROUTER_LOCAL && has_peer(flow);
-        flow->count = 0;
+        empty(flow);
         if (rec->dead) {
             flow_free(flow);
             router_release_intent(router, rec);
             continue;
         }
         router_each_target(router, rec, add_target, flow);
+        drop_replaced(node, flow);
         node->unserved += served && !has_peer(flow);
+        if (flow->count == 0)
+            flow_free(flow);
     }
 }
 
@@ -92,6 +139,7 @@ struct net_route *net_open(struct net_node *node, bool intent, const char *text,
         free(route);
         route = NULL;
     } else {
+        route->uid = ++node->net->next_uid;
         list_push(&node->routes, &route->in_node);
     }
     net_settle(node);
@@ -106,8 +154,11 @@ void net_close(struct net_node *node, struct net_route *route)
     else
         router_close_interest(router, route->handle);
     list_remove(&route->in_node);
+    route->todo = 0;
     net_settle(node); /* no target names it any more */
-    free(route);
+    if (!route->intent)
+        net_interest_closing(node, route);
+    net_route_free(route);
 }
 
 /* ---- Who is linked to whom ---- */
@@ -117,6 +168,8 @@ struct chart {
     struct net *net;
     uint32_t *links;
     uint32_t *uplink; /* of a leaf: its router; else the node itself */
+    bool *relays;     /* it has leaves, or is one */
+    uint32_t *wanting, n_wanting; /* who wants the intent that is looked at */
     char *why;
     size_t size;
 };
@@ -168,8 +221,10 @@ static bool chart_node(struct chart *c, struct net_node *node)
         if (!there->link || there->link->state != LINK_UP)
             return wrong(c, node, there->node, "a link is up on one side only");
         *id = l->id;
-        if (node->options.role == ROLE_LEAF)
+        if (node->options.role == ROLE_LEAF) {
             c->uplink[node->index] = there->node->index;
+            c->relays[node->index] = c->relays[there->node->index] = true;
+        }
     }
     return true;
 }
@@ -243,21 +298,7 @@ static bool wants(const struct net_node *node, const struct net_route *intent)
     return false;
 }
 
-static size_t count_links(const struct net_flow *flow, uint32_t endpoint)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < flow->count; i++)
-        n += !flow->targets[i].interest && flow->targets[i].endpoint == endpoint;
-    return n;
-}
-
-static size_t count_locals(const struct net_flow *flow, const void *interest)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < flow->count; i++)
-        n += flow->targets[i].interest == interest;
-    return n;
-}
+/* ---- Targets ---- */
 
 /* Does node pass on over the hop what reached it from `from` (itself: its own)? */
 static bool passes_on(const struct chart *c, uint32_t node, uint32_t from, uint32_t hop)
@@ -271,35 +312,73 @@ static bool passes_on(const struct chart *c, uint32_t node, uint32_t from, uint3
     return !from_router && touches_leaf;
 }
 
-/* The targets of one intent at one node against what they should be. */
-static bool check_flow(const struct chart *c, const struct net_node *node, uint32_t from,
-                       const struct net_flow *flow, const struct net_route *intent)
+/* One for each target that a flow should have, until the flow is found to have it. */
+struct expected {
+    const void *interest;
+    uint32_t hop;
+};
+
+static bool find_expected(struct expected *e, size_t *count, const void *interest, uint32_t hop)
 {
-    size_t expected = 0;
+    for (size_t i = 0; i < *count; i++) {
+        if (e[i].interest != interest || e[i].hop != hop)
+            continue;
+        e[i] = e[--*count];
+        return true;
+    }
+    return false;
+}
+
+/* Whom node should serve of an intent that reaches it from `from`. */
+static size_t gather_expected(const struct chart *c, const struct net_node *node, uint32_t publisher,
+                              uint32_t from, const struct net_route *intent, struct expected *out)
+{
+    size_t count = 0;
     list_each (it, &node->routes) {
         const struct net_route *r = list_entry(it, struct net_route, in_node);
-        if (!covers(r, intent))
-            continue;
-        expected++;
-        if (!flow || count_locals(flow, r) != 1)
-            return wrong(c, node, c->net->nodes[from], "a local interest is not served");
+        if (covers(r, intent) && count < EXPECTED_MAX)
+            out[count++] = (struct expected){.interest = r};
     }
-    for (uint32_t b = 0; b < c->net->count; b++) {
-        bool wanted = false;
-        if (!link_at(c, node->index, b) || !passes_on(c, node->index, from, b))
+    size_t locals = count;
+    bool relays = publisher == node->index || c->relays[node->index];
+    for (uint32_t i = 0; relays && i < c->n_wanting; i++) {
+        uint32_t z = c->wanting[i], hop = next_hop(c, node->index, z);
+        bool had = false;
+        if (z == from || z == node->index || !link_at(c, node->index, hop) ||
+            !passes_on(c, node->index, from, hop))
             continue;
-        for (uint32_t z = 0; z < c->net->count && !wanted; z++)
-            wanted = is_mesh(c->net->nodes[z]) && z != from && next_hop(c, node->index, z) == b &&
-                     wants(c->net->nodes[z], intent);
-        if (!wanted)
-            continue;
-        expected++;
-        if (!flow || count_links(flow, link_at(c, node->index, b)) != 1)
-            return wrong(c, node, c->net->nodes[b], "an interested peer is not served");
+        for (size_t k = locals; k < count; k++)
+            had |= out[k].hop == hop + 1;
+        if (!had && count < EXPECTED_MAX)
+            out[count++] = (struct expected){.hop = hop + 1};
     }
-    if (flow && flow->count != expected)
-        return wrong(c, node, c->net->nodes[from], "somebody is served who should not be");
-    return true;
+    return count;
+}
+
+static uint32_t node_behind(const struct net_node *node, uint32_t endpoint)
+{
+    const struct net_end *end = net_end_by_id(node, endpoint);
+    const struct net_end *there = end ? net_other((struct net_end *)(uintptr_t)end) : NULL;
+    return there && there->node ? there->node->index + 1 : UINT32_MAX;
+}
+
+/* The targets of one intent at one node against what they should be. */
+static bool check_flow(const struct chart *c, const struct net_node *node, uint32_t publisher,
+                       uint32_t from, const struct net_flow *flow, const struct net_route *intent)
+{
+    struct expected left[EXPECTED_MAX];
+    size_t count = gather_expected(c, node, publisher, from, intent, left);
+    for (size_t i = 0; flow && i < flow->count; i++) {
+        const struct router_target *t = &flow->targets[i];
+        uint32_t hop = t->interest ? 0 : node_behind(node, t->endpoint);
+        if (!find_expected(left, &count, t->interest, hop))
+            return wrong(c, node, c->net->nodes[from], "somebody is served who should not be");
+    }
+    if (count == 0)
+        return true;
+    if (left[0].interest)
+        return wrong(c, node, c->net->nodes[from], "a local interest is not served");
+    return wrong(c, node, c->net->nodes[left[0].hop - 1], "an interested peer is not served");
 }
 
 /* The flow at node of the intent that another node (or itself) has open. */
@@ -321,16 +400,40 @@ static const struct net_flow *find_flow(const struct chart *c, const struct net_
     return NULL;
 }
 
-static bool targets_right(const struct chart *c, const struct net_node *node)
+/* Who has an interest that covers the intent. */
+static void chart_wanting(struct chart *c, const struct net_route *intent)
+{
+    c->n_wanting = 0;
+    for (uint32_t z = 0; z < c->net->count; z++) {
+        if (is_mesh(c->net->nodes[z]) && wants(c->net->nodes[z], intent))
+            c->wanting[c->n_wanting++] = z;
+    }
+}
+
+/* The targets of one intent at every node that it reaches. */
+static bool targets_right(struct chart *c, uint32_t p, const struct net_route *intent)
+{
+    chart_wanting(c, intent);
+    for (uint32_t n = 0; n < c->net->count; n++) {
+        const struct net_node *node = c->net->nodes[n];
+        uint32_t from = p == n ? p : next_hop(c, n, p);
+        if (!is_mesh(node) || (p != n && from == n))
+            continue;
+        if (!check_flow(c, node, p, from, find_flow(c, node, p, intent), intent))
+            return false;
+    }
+    return true;
+}
+
+static bool all_targets_right(struct chart *c)
 {
     for (uint32_t p = 0; p < c->net->count; p++) {
         const struct net_node *publisher = c->net->nodes[p];
-        if (!is_mesh(publisher) || (p != node->index && next_hop(c, node->index, p) == node->index))
+        if (!is_mesh(publisher))
             continue;
-        uint32_t from = p == node->index ? p : next_hop(c, node->index, p);
         list_each (it, &publisher->routes) {
             const struct net_route *intent = list_entry(it, struct net_route, in_node);
-            if (intent->intent && !check_flow(c, node, from, find_flow(c, node, p, intent), intent))
+            if (intent->intent && !targets_right(c, p, intent))
                 return false;
         }
     }
@@ -344,10 +447,13 @@ bool net_whole(struct net *net, char *why, size_t size)
         .net = net,
         .links = net_alloc(NULL, cells * sizeof(uint32_t)),
         .uplink = net_alloc(NULL, net->count * sizeof(uint32_t)),
+        .relays = net_alloc(NULL, net->count * sizeof(bool)),
+        .wanting = net_alloc(NULL, net->count * sizeof(uint32_t)),
         .why = why,
         .size = size,
     };
     memset(c.links, 0, cells * sizeof(uint32_t));
+    memset(c.relays, 0, net->count * sizeof(bool));
     for (uint32_t i = 0; i < net->count; i++)
         c.uplink[i] = i;
     bool whole = true;
@@ -356,10 +462,11 @@ bool net_whole(struct net *net, char *why, size_t size)
     whole = whole && chart_pairs(&c);
     for (uint32_t i = 0; i < net->count && whole; i++)
         whole = !is_mesh(net->nodes[i]) || digests_agree(&c, net->nodes[i]);
-    for (uint32_t i = 0; i < net->count && whole; i++)
-        whole = !is_mesh(net->nodes[i]) || targets_right(&c, net->nodes[i]);
+    whole = whole && all_targets_right(&c);
     free(c.links);
     free(c.uplink);
+    free(c.relays);
+    free(c.wanting);
     return whole;
 }
 
