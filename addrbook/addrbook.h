@@ -90,8 +90,12 @@ int addrbook_add_gossip(struct addrbook *book, const char *url, const char *sour
                         struct moment now);
 
 /* A peer announced its own departure: drop the entry and the other names of its node, and keep
- * tombstones. What is configured stays and is dialled on; what is banned stays banned. */
+ * tombstones, unless we dial all we hear of. What is configured stays and is dialled on; what is
+ * banned stays banned. */
 void addrbook_departed(struct addrbook *book, const char *url, struct moment now);
+
+/* A peer was told to forget us: the same, always with tombstones. */
+void addrbook_unwanted(struct addrbook *book, const char *url, struct moment now);
 
 /* ---- Dialling ---- */
 

@@ -174,29 +174,36 @@ int addrbook_add_gossip(struct addrbook *book, const char *text, const char *sou
 
 /* ---- Departed and forgotten ---- */
 
-static void bury(struct addrbook *book, struct entry *e, struct moment now)
+static void put_tombstone(struct addrbook *book, const char *identity, struct moment now)
 {
-    marks_put(&book->tombstones, e->identity, after(now.mono_ns, ADDRBOOK_TOMBSTONE_NS));
+    marks_put(&book->tombstones, identity, after(now.mono_ns, ADDRBOOK_TOMBSTONE_NS));
+}
+
+static void bury(struct addrbook *book, struct entry *e, bool tombstone, struct moment now)
+{
+    if (tombstone)
+        put_tombstone(book, e->identity, now);
     entry_remove(book, e);
 }
 
 /* Bury the entry and the other names of its node; of these, those that nobody configured or banned
  * unless `all`. A node goes with its last name, so the entry itself is buried last. */
-static void bury_names(struct addrbook *book, struct entry *e, bool all, struct moment now)
+static void bury_names(struct addrbook *book, struct entry *e, bool all, bool tombstone,
+                       struct moment now)
 {
     if (e->node) {
         list_each_safe (it, &e->node->names) {
             struct entry *name = list_entry(it, struct entry, in_node);
             bool kept = name->origin == WEFT_ORIGIN_CONFIGURED || name->banned_until > now.wall_ns;
             if (name != e && (all || !kept))
-                bury(book, name, now);
+                bury(book, name, tombstone, now);
         }
     }
     if (all || (e->origin != WEFT_ORIGIN_CONFIGURED && e->banned_until <= now.wall_ns))
-        bury(book, e, now);
+        bury(book, e, tombstone, now);
 }
 
-void addrbook_departed(struct addrbook *book, const char *text, struct moment now)
+static void depart(struct addrbook *book, const char *text, bool tombstone, struct moment now)
 {
     struct url url;
     char identity[URL_MAX + 1];
@@ -204,9 +211,21 @@ void addrbook_departed(struct addrbook *book, const char *text, struct moment no
         return;
     struct entry *e = entry_by_identity(book, identity);
     if (e)
-        bury_names(book, e, false, now);
-    else
-        marks_put(&book->tombstones, identity, after(now.mono_ns, ADDRBOOK_TOMBSTONE_NS));
+        bury_names(book, e, false, tombstone, now);
+    else if (tombstone)
+        put_tombstone(book, identity, now);
+}
+
+/* A peer that comes back dials whom it finds, but finds no client: those must take its name when
+ * others tell it, however soon. */
+void addrbook_departed(struct addrbook *book, const char *text, struct moment now)
+{
+    depart(book, text, !book->dials_all, now);
+}
+
+void addrbook_unwanted(struct addrbook *book, const char *text, struct moment now)
+{
+    depart(book, text, true, now);
 }
 
 int addrbook_forget(struct addrbook *book, const char *text, struct moment now)
@@ -219,7 +238,7 @@ int addrbook_forget(struct addrbook *book, const char *text, struct moment now)
     struct entry *e = entry_by_identity(book, identity);
     if (!e)
         return WEFT_ENOTFOUND;
-    bury_names(book, e, true, now);
+    bury_names(book, e, true, true, now);
     return 0;
 }
 

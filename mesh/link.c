@@ -417,7 +417,7 @@ static void receive_goodbye(struct mesh *m, struct mesh_link *l, const struct co
     snprintf(text, sizeof(text), "goodbye: %s", c->goodbye.description);
     link_end(m, l, error, text, false, 0, now);
     if (error == WEFT_EFORGOTTEN)
-        addrbook_departed(m->book, peer, now);
+        addrbook_unwanted(m->book, peer, now);
 }
 
 static void frame_when_up(struct mesh *m, struct mesh_link *l, struct control *c,

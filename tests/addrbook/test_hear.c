@@ -287,6 +287,22 @@ TEST(hear, departed)
     fixture_close(&f);
 }
 
+/* A peer that restarts finds no client to dial: the client has to dial it, as soon as it hears. But
+ * one that has forgotten us stays forgotten. */
+TEST(hear, a_client_learns_again_of_the_departed)
+{
+    struct fixture f;
+    fixture_open(&f, 1, SELF, true);
+    CHECK_EQ(gossip(&f, "tcp://10.0.0.60:7400/x"), 1);
+    CHECK_EQ(gossip(&f, "tcp://10.0.0.61:7400/x"), 1);
+    addrbook_departed(f.book, "tcp://10.0.0.60:7400/x", f.now);
+    addrbook_unwanted(f.book, "tcp://10.0.0.61:7400/x", f.now);
+    CHECK(!has(&f, "tcp://10.0.0.60:7400"));
+    CHECK_EQ(gossip(&f, "tcp://10.0.0.60:7400/x"), 1);
+    CHECK_EQ(gossip(&f, "tcp://10.0.0.61:7400/x"), WEFT_EFORGOTTEN);
+    fixture_close(&f);
+}
+
 TEST(hear, tombstones_are_bounded)
 {
     struct fixture f;

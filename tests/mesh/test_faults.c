@@ -134,6 +134,23 @@ TEST(faults, the_seed_leaves_and_returns)
     }
 }
 
+/* Nobody can dial a client: it has to learn of the one that returns. */
+TEST(faults, a_peer_leaves_and_returns_to_a_client)
+{
+    struct net *net = make(1, 3);
+    struct net_node_options options = {.role = ROLE_CLIENT};
+    struct net_node *client = net_add(net, &options), *peer = net_node(net, 2);
+    CHECK(net_start(client, false));
+    net_configure(client, net_node(net, 0)->url);
+    formed(net, 12 * NS_PER_SEC);
+    net_leave(peer);
+    net_run(net, NS_PER_SEC);
+    CHECK(net_start(peer, false));
+    net_configure(peer, net_node(net, 0)->url);
+    need_whole(net, 5 * NS_PER_SEC, "return");
+    net_free(net);
+}
+
 static void partition(uint64_t seed, uint64_t ns, uint64_t limit_ns)
 {
     struct net *net = make(seed, 6);
