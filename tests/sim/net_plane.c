@@ -220,6 +220,8 @@ static bool chart_node(struct chart *c, struct net_node *node)
             return wrong(c, node, there->node, "two links");
         if (!there->link || there->link->state != LINK_UP)
             return wrong(c, node, there->node, "a link is up on one side only");
+        if (there->silent || there->conn->ends[0].silent)
+            return wrong(c, node, there->node, "nothing passes over their link any more");
         *id = l->id;
         if (node->options.role == ROLE_LEAF) {
             c->uplink[node->index] = there->node->index;
