@@ -431,6 +431,7 @@ void net_send(struct net_node *node, struct net_route *intent, uint32_t count, u
     intent->size = size > STAMP_SIZE ? size : STAMP_SIZE;
     intent->policy = policy;
     intent->gap_ns = gap_ns;
+    intent->pump_at = node->net->now;
     pump(node, intent);
 }
 

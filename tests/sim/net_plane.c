@@ -383,6 +383,15 @@ static bool check_flow(const struct chart *c, const struct net_node *node, uint3
     return wrong(c, node, c->net->nodes[left[0].hop - 1], "an interested peer is not served");
 }
 
+/* Of two links that came with one name, the later's routes are told under "name?link=…", and keep
+ * that when the former has gone. */
+static bool names_origin(const char *origin, const char *url)
+{
+    size_t n = strlen(url);
+    return strncmp(origin, url, n) == 0 &&
+           (origin[n] == '\0' || strncmp(origin + n, "?link=", 6) == 0);
+}
+
 /* The flow at node of the intent that another node (or itself) has open. */
 static const struct net_flow *find_flow(const struct chart *c, const struct net_node *node,
                                         uint32_t publisher, const struct net_route *intent)
@@ -396,7 +405,7 @@ static const struct net_flow *find_flow(const struct chart *c, const struct net_
         if (flow->rec->endpoint != endpoint || strcmp(flow->rec->route->text, intent->text) != 0)
             continue;
         if (publisher == node->index ||
-            (relayed ? strcmp(flow->rec->origin->text, origin) == 0 : origin[0] == '\0'))
+            (relayed ? names_origin(flow->rec->origin->text, origin) : origin[0] == '\0'))
             return flow;
     }
     return NULL;
