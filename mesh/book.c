@@ -23,7 +23,7 @@ static void dial(struct mesh *m, const struct addrbook_dial *due, struct moment 
     l->priv->machine->dialled = url;
     l->priv->book_entry = due->entry;
     l->priv->connect_deadline = now.mono_ns + DIAL_TIMEOUT_NS;
-    mesh_arm(m, l->priv->connect_deadline);
+    link_arm(m, l, l->priv->connect_deadline);
     m->counts.dials++;
     m->ops->dial(m->ctx, l, &url);
 }

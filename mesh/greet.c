@@ -354,7 +354,6 @@ static void link_up(struct mesh *m, struct mesh_link *l, struct moment now)
     if (l->hs.role == ROLE_PEER && l->hs.dialable) {
         l->priv->unannounced = true;
         m->announce_at = min_u64(m->announce_at, now.mono_ns + ANNOUNCE_NS);
-        mesh_arm(m, m->announce_at);
     }
     if (handover_up(m, l, now))
         mesh_event(m, WEFT_EVENT_PEER_UP, l, NULL, 0, NULL);
@@ -394,7 +393,7 @@ void greet_start(struct mesh *m, struct mesh_link *l, const struct url *dialled,
     struct handshake *h = l->priv->machine;
     const struct handshake_self *me = m->in_doubt && !l->local ? &m->asking : &m->me;
     int todo = handshake_start(h, me, dialled, remote_host, stamp, now.mono_ns);
-    mesh_arm(m, h->deadline);
+    link_arm(m, l, h->deadline);
     obey(m, l, todo, now);
 }
 

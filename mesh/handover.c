@@ -141,7 +141,7 @@ static void step_back(struct mesh *m, struct mesh_link *l, const struct mesh_lin
     l->state = LINK_RETIRING;
     m->up--;
     m->ops->replaced(m->ctx, l, winner);
-    mesh_arm(m, now.mono_ns);
+    link_arm(m, l, now.mono_ns);
     if (winner->priv->agreed)
         say_goodbye(m, l, now);
 }
@@ -196,7 +196,7 @@ bool handover_goodbye(struct mesh *m, struct mesh_link *l, struct moment now)
 static void stand_again(struct mesh *m, struct mesh_link *l, struct moment now)
 {
     struct link_private *p = l->priv;
-    mesh_arm(m, now.mono_ns);
+    link_arm(m, l, now.mono_ns);
     if (p->heard_goodbye || p->said_goodbye)
         return;
     p->displaced_by = 0;

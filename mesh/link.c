@@ -19,7 +19,7 @@ struct mesh_link *link_new(struct mesh *m, bool outbound)
         return NULL;
     l->priv = mem_zalloc(sizeof(*l->priv));
     struct handshake *machine = mem_zalloc(sizeof(*machine));
-    if (!l->priv || !machine) {
+    if (!l->priv || !machine || timers_add(m, l) < 0) {
         mem_free(machine);
         mem_free(l->priv);
         mem_free(l);
@@ -249,6 +249,7 @@ void link_end(struct mesh *m, struct mesh_link *l, int error, const char *text, 
     if (tell)
         tell_end(m, l, error, copy, goodbye, now);
     list_remove(&l->node);
+    timers_remove(m, l);
     handover_ended(m, l, now);
     live_abandon(m, l);
     report_to_book(m, l, error, copy, now);

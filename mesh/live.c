@@ -13,23 +13,23 @@ static void arm_next(struct mesh *m, struct mesh_link *l)
 {
     struct link_private *p = l->priv;
     if (l->state == LINK_DIALING) {
-        mesh_arm(m, p->connect_deadline);
+        link_arm(m, l, p->connect_deadline);
         return;
     }
     if (l->state == LINK_HANDSHAKE) {
-        mesh_arm(m, l->priv->machine->deadline);
+        link_arm(m, l, l->priv->machine->deadline);
         return;
     }
     uint64_t quiet = max_u64(p->last_rx, p->last_ping);
     if (l->state == LINK_RETIRING) {
-        mesh_arm(m, min_u64(quiet + PING_IDLE_NS, p->last_rx + HANDOVER_NS));
+        link_arm(m, l, min_u64(quiet + PING_IDLE_NS, p->last_rx + HANDOVER_NS));
         return;
     }
-    mesh_arm(m, min_u64(quiet + PING_IDLE_NS, p->last_rx + DEAD_NS));
-    mesh_arm(m, p->digest_at);
-    mesh_arm(m, p->refresh_at);
-    mesh_arm(m, p->expire_at);
-    mesh_arm(m, p->ask_deadline);
+    link_arm(m, l, min_u64(quiet + PING_IDLE_NS, p->last_rx + DEAD_NS));
+    link_arm(m, l, p->digest_at);
+    link_arm(m, l, p->refresh_at);
+    link_arm(m, l, p->expire_at);
+    link_arm(m, l, p->ask_deadline);
 }
 
 void live_start(struct mesh *m, struct mesh_link *l, struct moment now)
@@ -85,7 +85,7 @@ void mesh_paused(struct mesh *m, struct mesh_link *l, struct moment now)
         return;
     if (l->priv->last_ping + PING_IDLE_NS <= now.mono_ns)
         live_ping(m, l, 0, now);
-    mesh_arm(m, l->priv->last_ping + PING_IDLE_NS);
+    link_arm(m, l, l->priv->last_ping + PING_IDLE_NS);
 }
 
 void live_receive_ping(struct mesh *m, struct mesh_link *l, const struct control *c,

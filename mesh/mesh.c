@@ -94,7 +94,7 @@ int mesh_new(const struct mesh_config *config, const struct mesh_ops *ops, void 
     m->ops = ops;
     m->ctx = ctx;
     m->max_peers = config->max_peers;
-    m->deadline = m->announce_at = NEVER;
+    m->announce_at = NEVER;
     m->last_stamp = now.wall_ns;
     list_init(&m->links);
     buf_init(&m->scratch, FRAME_MAX_LIMIT);
@@ -117,6 +117,7 @@ void mesh_free(struct mesh *m)
     router_free(m->router);
     addrbook_free(m->book);
     buf_fini(&m->scratch);
+    mem_free(m->timers);
     mem_free(m->network);
     mem_free(m->agent);
     mem_free(m);
@@ -250,19 +251,19 @@ void mesh_settle(struct mesh *m, struct moment now)
 
 uint64_t mesh_deadline(const struct mesh *m)
 {
-    return m->leaving ? NEVER : min_u64(m->deadline, addrbook_deadline(m->book));
+    uint64_t next = min_u64(timers_deadline(m), m->announce_at);
+    return m->leaving ? NEVER : min_u64(next, addrbook_deadline(m->book));
 }
 
 void mesh_tick(struct mesh *m, struct moment now)
 {
-    if (m->deadline <= now.mono_ns) {
-        m->deadline = NEVER;
-        if (m->announce_at <= now.mono_ns)
-            gossip_announce(m, now);
-        mesh_arm(m, m->announce_at);
-        list_each_safe (it, &m->links)
-            live_tick(m, list_entry(it, struct mesh_link, node), now);
-    }
+    struct mesh_link *l;
+    if (m->announce_at <= now.mono_ns)
+        gossip_announce(m, now);
+    m->not_before = now.mono_ns + 1;
+    while ((l = timers_next_due(m, now.mono_ns)) != NULL)
+        live_tick(m, l, now);
+    m->not_before = 0;
     mesh_settle(m, now);
 }
 
@@ -319,7 +320,7 @@ int mesh_ask_book(struct mesh *m, struct mesh_link *l, uint64_t token, struct mo
         return WEFT_ELIMIT;
     l->priv->ask_token = token;
     l->priv->ask_deadline = now.mono_ns + ASK_TIMEOUT_NS;
-    mesh_arm(m, l->priv->ask_deadline);
+    link_arm(m, l, l->priv->ask_deadline);
     struct control c = {.type = MSG_ADDRBOOK};
     link_send(m, l, &c, LANE_CONTROL, true, now);
     return 0;

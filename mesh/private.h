@@ -57,6 +57,8 @@ struct link_private {
     const char *me, *dialled;  /* what it calls us; what we dialled, or "" */
     uint32_t book_entry;       /* reservation in the address book; 0: none */
     uint64_t connect_deadline; /* DIALING */
+    uint64_t wake_at;          /* of what it waits for, the earliest, or before it; timers.c */
+    uint32_t wake_slot;
     uint64_t last_rx, last_ping;
     bool probe_due; /* base: an INTENT was queued in this step */
     uint64_t probe; /* base: nonce of the PING behind the last INTENT; 0: answered, or none */
@@ -107,7 +109,9 @@ struct mesh {
     uint32_t next_id, up, inbound_handshakes;
     uint32_t max_peers;
     uint64_t last_stamp;
-    uint64_t deadline; /* a lower bound of all deadlines but the address book's */
+    struct mesh_link **timers; /* binary heap by priv->wake_at; room for n_links */
+    uint32_t n_timers, cap_timers, n_links;
+    uint64_t not_before; /* in a tick: no link is armed for a time before */
     uint64_t announce_at;
     bool leaving;
     bool any_broken;    /* some link may be, or handed_over */
@@ -122,13 +126,6 @@ struct mesh {
 /* A link that was UP is gone for this reason: has our address changed? Until two peers agree on one
  * again, each one on another host is asked. */
 void greet_doubt(struct mesh *m, const struct mesh_link *l, int error);
-
-/* Something may have to be done at `when`. */
-static inline void mesh_arm(struct mesh *m, uint64_t when)
-{
-    if (when < m->deadline)
-        m->deadline = when;
-}
 
 /* A timestamp for a header, strictly increasing over this node's life. */
 uint64_t mesh_stamp(struct mesh *m, struct moment now);
@@ -179,6 +176,17 @@ struct mesh_link *link_other_there(struct mesh *m, const struct mesh_link *l);
 
 /* Will the other side be UP when it reads what we send now? */
 bool link_is_up_there(const struct mesh_link *l);
+
+/* ---- timers.c ---- */
+
+/* Errors: WEFT_ENOMEM. */
+int timers_add(struct mesh *m, struct mesh_link *l);
+void timers_remove(struct mesh *m, struct mesh_link *l);
+/* Something may have to be done for the link at `when`, if not before. */
+void link_arm(struct mesh *m, struct mesh_link *l, uint64_t when);
+uint64_t timers_deadline(const struct mesh *m); /* NEVER: nothing waits */
+/* Take one whose time has come; it is not armed any more. NULL: none. */
+struct mesh_link *timers_next_due(struct mesh *m, uint64_t mono_ns);
 
 /* ---- handover.c: from one link to another, to the same node ---- */
 

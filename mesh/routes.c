@@ -84,7 +84,7 @@ static void expect_refresh(struct mesh *m, struct mesh_link *l, const struct dec
     if (l->hs.base || ttl >= NEVER - now.mono_ns || now.mono_ns + ttl >= l->priv->expire_at)
         return;
     l->priv->expire_at = now.mono_ns + ttl;
-    mesh_arm(m, l->priv->expire_at);
+    link_arm(m, l, l->priv->expire_at);
 }
 
 void routes_register(struct mesh *m, struct mesh_link *l, const struct decl *items, size_t count,
