@@ -229,7 +229,8 @@ void net_stall(struct net_node *node, uint64_t ns);
 struct net_conn *net_find(struct net *net, const struct net_node *a, const struct net_node *b);
 struct net_conn *net_pick(struct net *net); /* any one, by chance */
 
-/* Asked for each frame that a mesh sends; false: it is lost. NULL: all pass. */
+/* Asked for each frame that a mesh sends, and for each MESSAGE, with no frame; false: it is lost.
+ * NULL: all pass. */
 typedef bool net_filter(void *ctx, const struct net_end *from, const struct header *header,
                         const struct frame *frame);
 void net_set_filter(struct net *net, net_filter *filter, void *ctx);

@@ -227,11 +227,13 @@ static void put_frame(struct net_end *end, const struct net_flow *flow,
                             .seq = load_u64(body->data + 8),
                             .frame = (uint32_t)(size + body->len),
                             .interests_read = end->interests_read};
+    ledger_put(end, &parcel);
+    end->conn->net->traffic.queued++;
+    if (!net_passes(end, &h, NULL))
+        return;
     net_bytes_put(&end->lane[1], head, size);
     net_bytes_put(&end->lane[1], body->data, body->len);
-    ledger_put(end, &parcel);
     end->waiting += parcel.frame;
-    end->conn->net->traffic.queued++;
     net_write_soon(end);
 }
 

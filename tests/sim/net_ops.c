@@ -42,6 +42,12 @@ static void op_dial(void *ctx, struct mesh_link *link, const struct url *url)
     net_trace(node->net, node, "dials %s", url->text);
 }
 
+bool net_passes(const struct net_end *end, const struct header *header, const struct frame *frame)
+{
+    const struct net *net = end->conn->net;
+    return !net->filter || net->filter(net->filter_ctx, end, header, frame);
+}
+
 static bool passes(struct net_end *end, const void *data, size_t size)
 {
     struct net *net = end->conn->net;
@@ -55,7 +61,7 @@ static bool passes(struct net_end *end, const void *data, size_t size)
     net->counts.frames[header.type < NET_TYPES ? header.type : 0]++;
     net->counts.bytes += size;
     end->interests_put += header.type == MSG_INTEREST || header.type == MSG_INTERESTS;
-    return !net->filter || net->filter(net->filter_ctx, end, &header, &frame);
+    return net_passes(end, &header, &frame);
 }
 
 static int op_send(void *ctx, struct mesh_link *link, const void *frames, size_t size,

@@ -97,6 +97,8 @@ void net_resume(struct net_node *node, bool expired);
 /* ---- net_ops.c: what a mesh asks for, and faults ---- */
 
 extern const struct mesh_ops net_ops;
+/* What the filter says. */
+bool net_passes(const struct net_end *end, const struct header *header, const struct frame *frame);
 void net_bind(struct net_end *end, struct mesh_link *link);
 struct net_end *net_end_by_id(const struct net_node *node, uint32_t id); /* or NULL */
 

@@ -37,6 +37,8 @@
      WAIT_DIGEST_NS)
 #define IDLE_NS (60 * NS_PER_SEC)
 #define SETTLED_NS (90 * NS_PER_SEC)
+#define SETTLED_MANY_NS (40 * NS_PER_SEC) /* with more nodes than MANY: a round of DIGESTs */
+#define MANY 50u
 #define PULL_NS (5 * NS_PER_SEC)
 #define LAST_MESSAGES 3u
 
@@ -377,7 +379,7 @@ static bool stays_right(struct sim *s)
 {
     char why[256] = "";
     uint64_t dials = net_counts(s->net)->dials;
-    net_run(s->net, SETTLED_NS);
+    net_run(s->net, net_count(s->net) > MANY ? SETTLED_MANY_NS : SETTLED_NS);
     if (!net_whole(s->net, why, sizeof(why)))
         return fail(s, "does not stay whole", why);
     s->result->dialled_again = net_counts(s->net)->dials - dials;

@@ -4,7 +4,7 @@
  * part is left out for good when the rest still fails in the same way; when none can be, n doubles,
  * until a part is one step. Each candidate is a run of its own: the network draws its chance for each
  * node and connection apart, so that the rest goes much as before. The first start of n0, which all
- * others know the mesh by, stays. */
+ * others know the mesh by, stays: without it nobody finds anybody. */
 #include "run.h"
 
 #include <stdlib.h>
@@ -35,9 +35,9 @@ static bool same_way(const struct sim_result *a, const struct sim_result *b)
     return b->failed && *x == *y;
 }
 
-static bool pinned(const struct step *t)
+static bool pinned(const struct shrink *s, size_t i)
 {
-    return t->op == STEP_START && t->a == 0;
+    return i == 0 && s->best.steps[0].op == STEP_START && s->best.steps[0].a == 0;
 }
 
 /* Take the candidate in the place of the best if it fails. */
@@ -85,7 +85,7 @@ static bool without_part(struct shrink *s, size_t from, size_t to)
 {
     bool *keep = all_kept(s), any = false;
     for (size_t i = from; i < to && i < s->best.count; i++) {
-        keep[i] = pinned(&s->best.steps[i]);
+        keep[i] = pinned(s, i);
         any |= !keep[i];
     }
     bool done = any && try(s, keep);

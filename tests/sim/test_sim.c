@@ -1,0 +1,220 @@
+/* The instruments themselves: a seed is one run, an invariant that is broken on purpose is seen, and
+ * the schedule that shows it is shrunk. Then a share of the seeds, for the sanitizers. */
+#include <weft/weft.h>
+
+#include "run.h"
+#include "tests/check.h"
+
+static struct sim_result run(uint64_t seed, uint32_t nodes, sim_plant *plant)
+{
+    struct schedule schedule;
+    struct sim_result result;
+    schedule_draw(&schedule, seed, nodes, false);
+    sim_run(&schedule, plant, &result);
+    schedule_fini(&schedule);
+    return result;
+}
+
+/* ---- A seed is one run ---- */
+
+TEST(sim, a_seed_replays_exactly)
+{
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        struct sim_result one = run(seed, 6, NULL), two = run(seed, 6, NULL),
+                          other = run(seed + 100, 6, NULL);
+        CHECK(one.hash == two.hash);
+        CHECK_EQ(one.events, two.events);
+        CHECK_EQ(one.virtual_ns, two.virtual_ns);
+        CHECK(one.hash != other.hash);
+    }
+}
+
+TEST(sim, a_schedule_survives_its_text)
+{
+    struct schedule drawn, parsed;
+    struct sim_result one, two;
+    char text[32768] = "";
+    schedule_draw(&drawn, 7, 6, false);
+    FILE *out = fmemopen(text, sizeof(text), "w");
+    CHECK(out != NULL);
+    schedule_print(&drawn, out);
+    fclose(out);
+    CHECK(schedule_parse(&parsed, 7, text));
+    CHECK_EQ(parsed.count, drawn.count);
+    sim_run(&drawn, NULL, &one);
+    sim_run(&parsed, NULL, &two);
+    CHECK(one.hash == two.hash);
+    schedule_fini(&drawn);
+    schedule_fini(&parsed);
+    CHECK(!schedule_parse(&parsed, 7, "5,100: 1 dance 0 0 0 0"));
+    CHECK(!schedule_parse(&parsed, 7, "5,100: 1 start 9 0 0 0"));
+    CHECK(!schedule_parse(&parsed, 7, "no schedule"));
+}
+
+/* A step that is left out moves nothing elsewhere: nodes and connections draw for themselves. */
+TEST(sim, chance_is_drawn_apart)
+{
+    struct net_options options = {.seed = 3};
+    uint64_t ids[2];
+    for (int i = 0; i < 2; i++) {
+        struct net *net = net_new(&options);
+        for (int n = 0; n < 3; n++)
+            net_add(net, NULL);
+        if (i)
+            CHECK(net_start(net_node(net, 0), false));
+        net_run(net, NS_PER_SEC);
+        CHECK(net_start(net_node(net, 2), false));
+        ids[i] = net_node(net, 2)->id[0];
+        net_free(net);
+    }
+    CHECK_EQ(ids[0], ids[1]);
+}
+
+/* ---- Defects planted: each must be seen, and told for what it is ---- */
+
+/* One message in a hundred does not arrive. */
+static bool swallow_message(void *ctx, const struct net_end *from, const struct header *header,
+                            const struct frame *frame)
+{
+    unsigned *count = ctx;
+    return header->type != MSG_MESSAGE || ++*count % 100 != 0;
+}
+
+static void plant_loss(struct net *net)
+{
+    static unsigned count;
+    count = 0;
+    net_set_filter(net, swallow_message, &count);
+}
+
+static bool swallow_withdrawals(void *ctx, const struct net_end *from, const struct header *header,
+                                const struct frame *frame)
+{
+    struct control c;
+    if (header->type != MSG_INTEREST || codec_decode(MSG_INTEREST, frame->body, frame->body_size, &c) < 0)
+        return true;
+    bool passes = c.decls.items[0].registered;
+    control_fini(&c);
+    if (!passes) { /* as one who reads it and does nothing */
+        struct net_conn *conn = from->conn;
+        conn->ends[from == &conn->ends[0]].interests_read++;
+    }
+    return passes;
+}
+
+static void plant_withdrawals(struct net *net)
+{
+    net_set_filter(net, swallow_withdrawals, NULL);
+}
+
+/* The handshake's last message is lost, always. */
+static bool swallow_peers(void *ctx, const struct net_end *from, const struct header *header,
+                          const struct frame *frame)
+{
+    return header->type != MSG_PEERS || from->node->index != 3;
+}
+
+static void plant_peers(struct net *net)
+{
+    net_set_filter(net, swallow_peers, NULL);
+}
+
+/* Frames that tell of intents are lost, and so are the digests that would tell. */
+static bool swallow_intents(void *ctx, const struct net_end *from, const struct header *header,
+                            const struct frame *frame)
+{
+    return header->type != MSG_INTENT && header->type != MSG_DIGEST;
+}
+
+static void plant_intents(struct net *net)
+{
+    net_set_filter(net, swallow_intents, NULL);
+}
+
+static struct sim_result first_failure(sim_plant *plant, uint32_t nodes, uint64_t *ret_seed)
+{
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        struct sim_result result = run(seed, nodes, plant);
+        *ret_seed = seed;
+        if (result.failed)
+            return result;
+    }
+    FAIL("what was planted is not found in 30 seeds");
+    return (struct sim_result){0};
+}
+
+TEST(sim, a_link_that_never_comes_is_seen)
+{
+    uint64_t seed;
+    struct sim_result result = first_failure(plant_peers, 5, &seed);
+    CHECK(strstr(result.why, "not whole in time: ") == result.why);
+}
+
+TEST(sim, tables_that_differ_are_seen)
+{
+    uint64_t seed;
+    struct sim_result result = first_failure(plant_intents, 5, &seed);
+    CHECK(strstr(result.why, "tables differ") != NULL);
+}
+
+TEST(sim, a_message_that_is_missing_is_seen)
+{
+    uint64_t seed;
+    struct sim_result result = first_failure(plant_loss, 5, &seed);
+    CHECK(strstr(result.why, "was the next on that link") != NULL);
+}
+
+TEST(sim, messages_sent_after_a_withdrawal_are_seen)
+{
+    uint64_t seed;
+    struct sim_result result = first_failure(plant_withdrawals, 5, &seed);
+    CHECK(strstr(result.why, "whose withdrawal of") != NULL);
+}
+
+TEST(sim, memory_that_is_left_is_seen)
+{
+    struct schedule schedule;
+    struct sim_result result;
+    schedule_draw(&schedule, 1, 5, true);
+    sim_run(&schedule, NULL, &result);
+    CHECK(!result.failed);
+    CHECK(result.blocks > 100); /* they were counted */
+    schedule_fini(&schedule);
+}
+
+/* ---- Shrinking ---- */
+
+TEST(sim, a_failure_is_shrunk_to_what_it_takes)
+{
+    uint64_t seed;
+    struct schedule drawn, shortest;
+    struct sim_result shrunk, again;
+    struct sim_result result = first_failure(plant_peers, 8, &seed);
+    schedule_draw(&drawn, seed, 8, false);
+    sim_shrink(&drawn, plant_peers, 400, &shortest, &shrunk);
+    CHECK(drawn.count > 50);
+    CHECK(shrunk.failed);
+    CHECK(strncmp(shrunk.why, result.why, 18) == 0);
+    /* n3 cannot be linked to anybody: it takes its start and that of another, or of two. */
+    CHECK(shortest.count <= 3);
+    CHECK_EQ(shortest.steps[0].op, STEP_START);
+    CHECK_EQ(shortest.steps[0].a, 0);
+    CHECK_EQ(shortest.steps[1].op, STEP_START);
+    CHECK_EQ(shortest.steps[1].a, 3);
+    sim_run(&shortest, plant_peers, &again);
+    CHECK(again.failed && again.hash == shrunk.hash);
+    schedule_fini(&drawn);
+    schedule_fini(&shortest);
+}
+
+/* ---- A share of the seeds ---- */
+
+TEST(sim, thirty_seeds_hold)
+{
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        struct sim_result result = run(seed, (uint32_t)(5 + seed % 6), NULL);
+        if (result.failed)
+            FAIL("weft-sim --replay %llu --nodes %llu: %s", (unsigned long long)seed,
+                 (unsigned long long)(5 + seed % 6), result.why);
+    }
+}
