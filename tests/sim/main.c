@@ -4,10 +4,10 @@
  *     weft-sim --replay SEED --nodes M[-K] [--calm] [--trace] [--schedule STEPS]
  *
  * Runs the seeds S … S+N-1, each with a cluster of M to K nodes, in J processes at a time. One line
- * sums up. A seed that fails is named with the invariant that does not hold and with the command that
- * replays it; then its schedule is shrunk, and printed with the command that replays that. --calm
- * draws few faults, for clusters that are large. --trace prints all that happens. Exit code: 0, or 1
- * where a seed failed, or 2 for a wrong command line. */
+ * sums up. A seed that fails is named with the invariant that does not hold and with the command
+ * that replays it; then its schedule is shrunk, and printed with the command that replays that.
+ * --calm draws few faults, for clusters that are large. --trace prints all that happens. Exit code:
+ * 0, or 1 where a seed failed, or 2 for a wrong command line. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,7 +25,8 @@
 #define SHRINK_RUNS 600u
 
 struct sums {
-    uint64_t seeds, failed, events, virtual_ns, recovery_ns, worst_seed, dials, worst_permille, blocks;
+    uint64_t seeds, failed, events, virtual_ns, recovery_ns, worst_seed, dials, worst_permille,
+        blocks;
     uint64_t sent, queued, delivered, refused, expired, unwanted, lost, lost_away;
     long memory_kib;
 };
@@ -79,7 +80,8 @@ static void parse_command(struct command *c, int argc, char **argv)
         {"trace", no_argument, NULL, 't'},          {"replay", required_argument, NULL, 'r'},
         {"schedule", required_argument, NULL, 'p'}, {NULL, 0, NULL, 0},
     };
-    *c = (struct command){.seeds = 100, .from = 1, .least = 5, .most = 20, .jobs = 1, .shrink = true};
+    *c = (struct command){
+        .seeds = 100, .from = 1, .least = 5, .most = 20, .jobs = 1, .shrink = true};
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
@@ -287,9 +289,9 @@ static void print_sums(const struct command *c, const struct sums *s, double sec
            " delivered, %" PRIu64 " counted as lost with links, %" PRIu64 " on their way, %" PRIu64
            " refused, %" PRIu64 " expired, %" PRIu64 " unwanted; %" PRIu64
            " dials, at most %.1f %% of a budget; %" PRIu64 " blocks and %ld MiB at most\n",
-           s->seeds, c->least, c->most, s->failed, s->events, (double)s->virtual_ns / 3.6e12, seconds,
-           (double)s->recovery_ns / 1e9, s->worst_seed, s->queued, s->sent, s->delivered, s->lost,
-           s->lost_away, s->refused, s->expired, s->unwanted, s->dials,
+           s->seeds, c->least, c->most, s->failed, s->events, (double)s->virtual_ns / 3.6e12,
+           seconds, (double)s->recovery_ns / 1e9, s->worst_seed, s->queued, s->sent, s->delivered,
+           s->lost, s->lost_away, s->refused, s->expired, s->unwanted, s->dials,
            (double)s->worst_permille / 10, s->blocks, s->memory_kib / 1024);
 }
 

@@ -72,8 +72,8 @@ struct moment net_moment_of(const struct net_node *node)
 {
     uint64_t skew = (uint64_t)node->id[0] * 20 * NS_PER_MS;
     return (struct moment){.mono_ns = node->net->now + NS_PER_SEC,
-                           .wall_ns = NET_EPOCH + node->net->now + skew +
-                                      (uint64_t)node->wall_step_ns};
+                           .wall_ns =
+                               NET_EPOCH + node->net->now + skew + (uint64_t)node->wall_step_ns};
 }
 
 uint64_t net_chance(struct net *net, uint64_t low, uint64_t high)

@@ -13,8 +13,8 @@
  * Faults: a connection is cut (both ends learn, one learns, none learns), a direction falls silent,
  * nodes are partitioned (what is under way waits, as TCP would have it), a node is killed and
  * started again with its address book as it was on disk or without, stands still, is far away,
- * refuses dials or lets them run into nothing, has its wall clock set, a program reads slowly, and a
- * frame is swallowed by the filter.
+ * refuses dials or lets them run into nothing, has its wall clock set, a program reads slowly, and
+ * a frame is swallowed by the filter.
  *
  * Messages (net_data.c) go the way node/ sends them, and what should become of each is known
  * beforehand: net_broken says what was found to be wrong.
@@ -66,11 +66,11 @@ struct net_route {
     struct router_interest *handle; /* interests */
 
     /* Intents: the program that sends. */
-    uint64_t uid, seq;          /* of the handle; of its latest message */
-    uint32_t todo, size;        /* messages it still has to send; bytes of each */
-    int policy;                 /* enum weft_policy */
-    uint64_t gap_ns, pump_at;   /* between two; when the next is due */
-    uint64_t deadline;          /* BLOCK: when it waits no longer; 0: it does not wait */
+    uint64_t uid, seq;        /* of the handle; of its latest message */
+    uint32_t todo, size;      /* messages it still has to send; bytes of each */
+    int policy;               /* enum weft_policy */
+    uint64_t gap_ns, pump_at; /* between two; when the next is due */
+    uint64_t deadline;        /* BLOCK: when it waits no longer; 0: it does not wait */
 
     /* Interests: the program that reads. */
     uint64_t got;
@@ -93,12 +93,12 @@ struct net_node {
     char second[64]; /* another host that leads to it; empty: none */
     struct net_node_options options;
     uint8_t id[16];
-    struct mesh *mesh;  /* NULL while it is down, and for the test's own addresses */
-    struct list conns;  /* test's own address: struct net_end.in_raw, oldest first */
-    struct list ends;   /* struct net_end.in_node: its connections */
-    struct list paused; /* struct net_end.in_paused: what it does not read for now */
-    struct list routes; /* struct net_route */
-    struct list flows;  /* those with targets */
+    struct mesh *mesh;      /* NULL while it is down, and for the test's own addresses */
+    struct list conns;      /* test's own address: struct net_end.in_raw, oldest first */
+    struct list ends;       /* struct net_end.in_node: its connections */
+    struct list paused;     /* struct net_end.in_paused: what it does not read for now */
+    struct list routes;     /* struct net_route */
+    struct list flows;      /* those with targets */
     struct net_end **by_id; /* by the id of the link; NULL: it has gone */
     uint32_t cap_by_id;
     struct buf book;    /* its address book as it was when it went down, or on its disk */
@@ -110,11 +110,11 @@ struct net_node {
     uint64_t lag_ns;      /* on top of the delay of what it sends */
     int64_t wall_step_ns; /* its wall clock against the others' */
     uint64_t stalled_until;
-    bool stall_harms;  /* it stands still for so long that its links may be given up */
-    bool router;       /* leaves attach to it: it does not hand over */
-    bool resume;       /* what is paused is to be looked at */
-    bool pump;         /* a program waits for room */
-    uint64_t dialled;  /* dials it made, over all its lives */
+    bool stall_harms; /* it stands still for so long that its links may be given up */
+    bool router;      /* leaves attach to it: it does not hand over */
+    bool resume;      /* what is paused is to be looked at */
+    bool pump;        /* a program waits for room */
+    uint64_t dialled; /* dials it made, over all its lives */
 
     /* What was seen. */
     uint64_t unserved; /* an intent of its own lost its last peer */
@@ -150,10 +150,10 @@ struct net_end {
     /* The direction away from this end. */
     struct list chunks;
     uint64_t delay_ns, last_arrival;
-    bool silent;       /* what is sent is lost */
-    bool window_full;  /* lanes wait for the other side to read */
-    size_t flying;     /* bytes sent and not read */
-    size_t waiting;    /* bytes of messages in the ordered lane */
+    bool silent;               /* what is sent is lost */
+    bool window_full;          /* lanes wait for the other side to read */
+    size_t flying;             /* bytes sent and not read */
+    size_t waiting;            /* bytes of messages in the ordered lane */
     struct net_ledger *ledger; /* messages queued and not read; NULL: there were none */
     uint32_t interests_put, interests_read; /* INTEREST and INTERESTS: sent, and read here */
 };

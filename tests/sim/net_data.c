@@ -1,18 +1,18 @@
 /* Messages: what programs send, how it waits, travels and arrives, and whether that is right.
  *
- * Happy path: net_send gives a program messages to send; each becomes a frame in the ordered lane of
- * every target of its flow, under the alias of the intent; the other side finds the intent by alias
- * or route, and hands it to the interests of the flow. The rules are those of node/send.c, outbox.c
- * and deliver.c: room is looked at for each peer, BLOCK waits before anything is queued, a link that
- * is held or has a reader without room pauses, a leaf is relayed to.
+ * Happy path: net_send gives a program messages to send; each becomes a frame in the ordered lane
+ * of every target of its flow, under the alias of the intent; the other side finds the intent by
+ * alias or route, and hands it to the interests of the flow. The rules are those of node/send.c,
+ * outbox.c and deliver.c: room is looked at for each peer, BLOCK waits before anything is queued, a
+ * link that is held or has a reader without room pauses, a leaf is relayed to.
  *
  * A message names its intent (a uid) and its number. Each direction of a connection has a ledger of
  * what was queued, in order: a message that arrives must be the next in it. What is in the ledger
  * when the connection goes was lost, which is wrong unless a fault has met that connection. At the
  * node that reads, the model knows which interests are open and cover the route: these get it, each
- * once, with growing numbers. Nobody there wants it: then it must have been queued before its sender
- * had read the withdrawal. */
-#include "net_private.h"
+ * once, with growing numbers. Nobody there wants it: then it must have been queued before its
+ * sender had read the withdrawal. */
+#include "net_ledger.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,176 +21,11 @@
 #include <weft/weft.h>
 
 #define BLOCK_NS NS_PER_SEC
-#define OUTBOX_DEFAULT ((size_t)1 << 20)
 #define STAMP_SIZE 24u /* uid, number, check */
-
-/* One message queued for the other side. */
-struct parcel {
-    uint64_t uid, seq;
-    uint32_t frame;          /* bytes */
-    uint32_t interests_read; /* from the other side, when it was queued */
-};
-
-/* An interest that this end's node has closed, and how much it had told the other side by then. */
-struct closed {
-    char *text;
-    struct route route;
-    uint32_t mark;
-};
-
-struct net_ledger {
-    struct parcel *items; /* [head, len) are queued and not read, oldest first */
-    size_t head, len, cap;
-    struct closed *closed;
-    size_t n_closed, cap_closed;
-};
 
 struct net_seen {
     uint64_t uid, seq;
 };
-
-static struct net_ledger *ledger_of(struct net_end *end)
-{
-    if (!end->ledger) {
-        end->ledger = net_alloc(NULL, sizeof(*end->ledger));
-        *end->ledger = (struct net_ledger){0};
-    }
-    return end->ledger;
-}
-
-static void ledger_put(struct net_end *end, const struct parcel *parcel)
-{
-    struct net_ledger *l = ledger_of(end);
-    if (l->head == l->len)
-        l->head = l->len = 0;
-    if (l->len == l->cap) {
-        l->cap = l->cap ? 2 * l->cap : 16;
-        l->items = net_alloc(l->items, l->cap * sizeof(*l->items));
-    }
-    l->items[l->len++] = *parcel;
-}
-
-static size_t ledger_count(const struct net_end *end)
-{
-    return end->ledger ? end->ledger->len - end->ledger->head : 0;
-}
-
-/* Only a fault, or a node with leaves, may cost messages. */
-static bool may_lose(const struct net_end *end)
-{
-    const struct net_conn *conn = end->conn;
-    const struct net_node *a = conn->ends[0].node, *b = conn->ends[1].node;
-    return conn->harmed || !a || !b || a->router || b->router;
-}
-
-static unsigned index_of(const struct net_node *node)
-{
-    return node ? node->index : UINT32_MAX;
-}
-
-static void lost(struct net_end *end, const struct parcel *parcel, const char *where)
-{
-    struct net_end *to = net_other(end);
-    if (!may_lose(end))
-        net_wrong(end->conn->net,
-                  "message %llu of intent %llu was lost %s from n%u to n%u, on a connection that no "
-                  "fault has met",
-                  (unsigned long long)parcel->seq, (unsigned long long)parcel->uid, where,
-                  index_of(end->node), index_of(to->node));
-}
-
-void net_ledger_close(struct net_end *end)
-{
-    struct net_ledger *l = end->ledger;
-    if (!l)
-        return;
-    for (size_t i = l->head; i < l->len; i++)
-        lost(end, &l->items[i], "on its way");
-    end->conn->net->traffic.lost_away += l->len - l->head;
-    for (size_t i = 0; i < l->n_closed; i++)
-        free(l->closed[i].text);
-    free(l->closed);
-    free(l->items);
-    free(l);
-    end->ledger = NULL;
-}
-
-/* ---- The ordered lane ---- */
-
-bool net_is_message(const struct frame *frame)
-{
-    struct header header;
-    if (frame->compact)
-        return true;
-    return header_decode(frame->header, frame->header_size, &header) == 0 &&
-           (header.type == MSG_MESSAGE || header.type >= MSG_USER);
-}
-
-/* Take messages off the ordered lane, oldest first, until `enough` bytes of them are gone. What
- * tells of intents stays. Returns how many. */
-static size_t strip(struct net_end *end, size_t enough)
-{
-    struct net_bytes *lane = &end->lane[1];
-    struct frame frame;
-    size_t kept = 0, gone = 0, count = 0;
-    for (size_t at = 0; at < lane->len; at += frame.size) {
-        if (frame_scan(lane->data + at, lane->len - at, FRAME_MAX_LIMIT, &frame) != 1)
-            abort(); /* a lane holds whole frames */
-        if (gone < enough && net_is_message(&frame)) {
-            gone += frame.size;
-            count++;
-            continue;
-        }
-        memmove(lane->data + kept, lane->data + at, frame.size);
-        kept += frame.size;
-    }
-    lane->len = kept;
-    end->waiting -= gone;
-    return count;
-}
-
-/* How many of the ledger's latest still wait in the lane. */
-static size_t count_waiting(const struct net_end *end)
-{
-    size_t bytes = 0, count = 0;
-    while (bytes < end->waiting)
-        bytes += end->ledger->items[end->ledger->len - ++count].frame;
-    return count;
-}
-
-/* The oldest in the lane, `bytes` of them at least. */
-static size_t take_back(struct net_end *end, size_t bytes)
-{
-    if (!end->waiting)
-        return 0;
-    struct net_ledger *l = end->ledger;
-    size_t first = l->len - count_waiting(end), count = strip(end, bytes);
-    memmove(l->items + first, l->items + first + count,
-            (l->len - first - count) * sizeof(*l->items));
-    l->len -= count;
-    return count;
-}
-
-void net_drop_waiting(struct net_end *end)
-{
-    if (!end->waiting)
-        return;
-    struct net_ledger *l = end->ledger;
-    for (size_t i = l->len - count_waiting(end); i < l->len; i++)
-        lost(end, &l->items[i], "while it waited for its way");
-    end->conn->net->traffic.lost += take_back(end, SIZE_MAX);
-}
-
-void net_written(struct net_end *end, size_t size)
-{
-    struct net_node *node = end->node;
-    size_t limit = node->net->options.outbox ? node->net->options.outbox : OUTBOX_DEFAULT;
-    end->waiting -= size;
-    if (end->waiting <= limit / 2)
-        end->stuck = false;
-    node->pump = true;
-    node->resume |= !list_empty(&node->paused);
-}
 
 /* ---- Queueing for a peer ---- */
 
@@ -227,7 +62,7 @@ static void put_frame(struct net_end *end, const struct net_flow *flow,
                             .seq = load_u64(body->data + 8),
                             .frame = (uint32_t)(size + body->len),
                             .interests_read = end->interests_read};
-    ledger_put(end, &parcel);
+    net_ledger_put(end, &parcel);
     end->conn->net->traffic.queued++;
     if (!net_passes(end, &h, NULL))
         return;
@@ -248,7 +83,7 @@ static void refuse(struct net_node *node, const struct router_target *t)
 {
     struct net_end *end = net_end_by_id(node, t->endpoint);
     node->net->traffic.refused++;
-    if (!end || may_lose(end))
+    if (!end || net_may_lose(end))
         return;
     net_wrong(node->net, "n%u has a target left whose link takes no messages any more",
               node->index);
@@ -264,7 +99,7 @@ static void queue_for(struct net_node *node, const struct net_flow *flow,
     }
     size_t need = frame_size(end, t, body->len);
     if (policy == WEFT_DROP_OLDEST && !has_room(end, need))
-        node->net->traffic.refused += take_back(end, need);
+        node->net->traffic.refused += net_take_back(end, need);
     if (has_room(end, need))
         put_frame(end, flow, t, body);
     else
@@ -281,14 +116,12 @@ static void check_order(struct net_node *node, struct net_route *interest, uint6
         i++;
     if (i == interest->cap_seen) {
         interest->cap_seen = i ? 2 * i : 4;
-        interest->seen =
-            net_alloc(interest->seen, interest->cap_seen * sizeof(*interest->seen));
+        interest->seen = net_alloc(interest->seen, interest->cap_seen * sizeof(*interest->seen));
     }
     if (i == interest->n_seen)
         interest->seen[interest->n_seen++] = (struct net_seen){.uid = uid};
     if (seq <= interest->seen[i].seq)
-        net_wrong(node->net,
-                  "n%u: message %llu of intent %llu came to %s after message %llu: %s",
+        net_wrong(node->net, "n%u: message %llu of intent %llu came to %s after message %llu: %s",
                   node->index, (unsigned long long)seq, (unsigned long long)uid, interest->text,
                   (unsigned long long)interest->seen[i].seq,
                   seq == interest->seen[i].seq ? "twice" : "out of order");
@@ -550,7 +383,7 @@ void net_interest_closing(struct net_node *node, const struct net_route *interes
         struct net_end *end = list_entry(it, struct net_end, in_node);
         if (!end->up || end->retired || end->closed)
             continue;
-        struct net_ledger *l = ledger_of(end);
+        struct net_ledger *l = net_ledger_of(end);
         if (l->n_closed == l->cap_closed) {
             l->cap_closed = l->cap_closed ? 2 * l->cap_closed : 4;
             l->closed = net_alloc(l->closed, l->cap_closed * sizeof(*l->closed));
@@ -572,7 +405,7 @@ static bool next_in_ledger(struct net_end *end, const struct net_bytes *body,
                            struct parcel *ret_parcel)
 {
     struct net_end *from = net_other(end);
-    if (!intact(body) || ledger_count(from) == 0) {
+    if (!intact(body) || net_ledger_count(from) == 0) {
         net_wrong(end->conn->net, "n%u got a message that nobody sent so", end->node->index);
         return false;
     }
@@ -632,7 +465,7 @@ bool net_busy(const struct net *net)
 {
     list_each (it, (struct list *)(uintptr_t)&net->conns) {
         const struct net_conn *conn = list_entry(it, struct net_conn, in_net);
-        if (ledger_count(&conn->ends[0]) || ledger_count(&conn->ends[1]))
+        if (net_ledger_count(&conn->ends[0]) || net_ledger_count(&conn->ends[1]))
             return true;
     }
     for (uint32_t i = 0; i < net->count; i++) {

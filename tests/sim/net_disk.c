@@ -1,7 +1,8 @@
 /* The modelled disk: what node/bookfile.c does with the address book.
  *
- * Saved at once where there was none, every two minutes when it changed, and at exit: the whole book
- * to another file, then the rename. Until the rename the former book is what a crash leaves. */
+ * Saved at once where there was none, every two minutes when it changed, and at exit: the whole
+ * book to another file, then the rename. Until the rename the former book is what a crash leaves.
+ */
 #include "net_private.h"
 
 #include <assert.h>

@@ -167,8 +167,8 @@ void net_close(struct net_node *node, struct net_route *route)
 struct chart {
     struct net *net;
     uint32_t *links;
-    uint32_t *uplink; /* of a leaf: its router; else the node itself */
-    bool *relays;     /* it has leaves, or is one */
+    uint32_t *uplink;             /* of a leaf: its router; else the node itself */
+    bool *relays;                 /* it has leaves, or is one */
     uint32_t *wanting, n_wanting; /* who wants the intent that is looked at */
     char *why;
     size_t size;
@@ -332,8 +332,9 @@ static bool find_expected(struct expected *e, size_t *count, const void *interes
 }
 
 /* Whom node should serve of an intent that reaches it from `from`. */
-static size_t gather_expected(const struct chart *c, const struct net_node *node, uint32_t publisher,
-                              uint32_t from, const struct net_route *intent, struct expected *out)
+static size_t gather_expected(const struct chart *c, const struct net_node *node,
+                              uint32_t publisher, uint32_t from, const struct net_route *intent,
+                              struct expected *out)
 {
     size_t count = 0;
     list_each (it, &node->routes) {

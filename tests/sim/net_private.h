@@ -116,7 +116,7 @@ bool net_take_message(struct net_end *end, const struct frame *frame);
 void net_written(struct net_end *end, size_t size);
 /* Messages that wait here are lost, and counted by the sender. */
 void net_drop_waiting(struct net_end *end);
-void net_ledger_close(struct net_end *end); /* and what is in it: lost on the way */
+void net_ledger_close(struct net_end *end);   /* and what is in it: lost on the way */
 void net_programs_run(struct net_node *node); /* send and read what is due */
 void net_interest_closing(struct net_node *node, const struct net_route *interest);
 void net_route_free(struct net_route *route);

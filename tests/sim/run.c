@@ -3,19 +3,19 @@
  * What must hold, and from when on:
  *
  *   all the time   a message that arrives is the next of its link, goes to the interests that are
- *                  open and cover its route, each once and in order; nothing is lost on a connection
- *                  that no fault has met; nothing is sent to who has withdrawn (net_data.c)
- *   RECOVERY_NS    after faults stop: one link a pair, equal tables, right targets (net_whole)
- *   IDLE_NS        later nothing waits any more
- *   SETTLED_NS     later all is as it was, and nobody has dialled anybody
- *   the end        new messages reach everybody who wants them, each once; dials were within the
- *                  budget; no memory is left
+ *                  open and cover its route, each once and in order; nothing is lost on a
+ * connection that no fault has met; nothing is sent to who has withdrawn (net_data.c) RECOVERY_NS
+ * after faults stop: one link a pair, equal tables, right targets (net_whole) IDLE_NS        later
+ * nothing waits any more SETTLED_NS     later all is as it was, and nobody has dialled anybody the
+ * end        new messages reach everybody who wants them, each once; dials were within the budget;
+ * no memory is left
  *
  * RECOVERY_NS is the longest chain of waits there is: silence is found out after 10 s and its PING;
  * the dial that follows may be on its way into a fault that has just ended (3 s), or its handshake
  * (5 s); the pause after that is 60 s at most, since a configured peer is never given up; its dial
- * may wait 5 s for the other side's, and runs into a retransmission or two (8 s with the handshake);
- * tables that differ are found by a DIGEST within 36 s and mended within a round trip. */
+ * may wait 5 s for the other side's, and runs into a retransmission or two (8 s with the
+ * handshake); tables that differ are found by a DIGEST within 36 s and mended within a round trip.
+ */
 #include "run.h"
 
 #include <inttypes.h>
@@ -114,8 +114,8 @@ static void add_node(struct sim *s, uint32_t index, bool mixed)
     node->options.url = NULL;
 }
 
-static void route_text(const struct sim *s, const struct net_node *node, uint32_t which, bool intent,
-                       char *out, size_t size)
+static void route_text(const struct sim *s, const struct net_node *node, uint32_t which,
+                       bool intent, char *out, size_t size)
 {
     static const char *const leaves[] = {"a", "b.c", "b.d"};
     static const char *const patterns[] = {"*", "**", "b.*", "b.**"};
@@ -316,9 +316,9 @@ static void wait_for_stalled(struct sim *s)
  *
  * A dial needs a reason: the start of a node; the start of the other one, or its link lost, or its
  * name heard, which pulls a dial forward once in 5 s at most; or the end of a pause. Pauses are
- * uniform below a backoff that grows from 1 s by half to 60 s, and a link that stood for 30 s starts
- * anew. So many pauses last a time on average when their halves add up to it; twice as many, and
- * eight, are allowed. */
+ * uniform below a backoff that grows from 1 s by half to 60 s, and a link that stood for 30 s
+ * starts anew. So many pauses last a time on average when their halves add up to it; twice as many,
+ * and eight, are allowed. */
 static uint64_t pauses_within(double s)
 {
     uint64_t n = 0;
@@ -490,7 +490,7 @@ static void set_up(struct sim *s, const struct schedule *schedule, struct sim_re
     bool mixed = prng_between(&s->prng, 0, 3) == 0;
     for (uint32_t i = 0; i < schedule->nodes; i++)
         add_node(s, i, mixed);
-    s->started = calloc(schedule->nodes, sizeof(bool));
+    s->started = calloc(schedule->nodes + (size_t)1, sizeof(bool));
     if (!s->started)
         abort();
 }

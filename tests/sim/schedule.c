@@ -8,8 +8,8 @@
 #include "base/prng.h"
 #include "base/util.h"
 
-#define STARTS_MS 2000    /* all nodes start within */
-#define CALM_STEPS 200u   /* at most, whatever the size */
+#define STARTS_MS 2000  /* all nodes start within */
+#define CALM_STEPS 200u /* at most, whatever the size */
 
 static const char *const names[] = {
 #define X(name, text) [STEP_##name] = text,

@@ -10,15 +10,15 @@
 
 /* What a step does, and what its numbers mean. */
 #define SCHEDULE_OPS(X)                                                                            \
-    X(START, "start")         /* a; x: with its book; y: who it is configured with besides n0 */   \
-    X(KILL, "kill")           /* a; x: enum net_death */                                           \
-    X(LEAVE, "leave")         /* a: in good order */                                               \
-    X(OPEN, "open")           /* a; x: which route; y: an intent */                                \
-    X(CLOSE, "close")         /* a; x: which of its routes */                                      \
-    X(SEND, "send")           /* a; b: messages; x: which of its intents; y: bytes, policy, pace */ \
-    X(SLOW, "slow")           /* a; b: ms a message takes, 0: at once; x: interest; y: queue */    \
-    X(CUT, "cut")             /* a, b; x: enum net_cut; y: whose end */                            \
-    X(SILENCE, "silence")     /* a, b; y: whose end */                                             \
+    X(START, "start")     /* a; x: with its book; y: who it is configured with besides n0 */       \
+    X(KILL, "kill")       /* a; x: enum net_death */                                               \
+    X(LEAVE, "leave")     /* a: in good order */                                                   \
+    X(OPEN, "open")       /* a; x: which route; y: an intent */                                    \
+    X(CLOSE, "close")     /* a; x: which of its routes */                                          \
+    X(SEND, "send")       /* a; b: messages; x: which of its intents; y: bytes, policy, pace */    \
+    X(SLOW, "slow")       /* a; b: ms a message takes, 0: at once; x: interest; y: queue */        \
+    X(CUT, "cut")         /* a, b; x: enum net_cut; y: whose end */                                \
+    X(SILENCE, "silence") /* a, b; y: whose end */                                                 \
     X(PARTITION, "partition") /* x, y: who is on which side, as bits drawn from both */            \
     X(HEAL, "heal")           /* the partition */                                                  \
     X(STALL, "stall")         /* a; x: ms */                                                       \
@@ -42,7 +42,7 @@ struct step {
 struct schedule {
     uint64_t seed; /* of the network and all in it */
     uint32_t nodes;
-    uint32_t ends_ms; /* then faults stop */
+    uint32_t ends_ms;   /* then faults stop */
     struct step *steps; /* by at_ms */
     size_t count, cap;
 };

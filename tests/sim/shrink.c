@@ -2,9 +2,9 @@
  *
  * Whole nodes go first, then ddmin (Zeller and Hildebrandt): the steps are cut into n parts, and a
  * part is left out for good when the rest still fails in the same way; when none can be, n doubles,
- * until a part is one step. Each candidate is a run of its own: the network draws its chance for each
- * node and connection apart, so that the rest goes much as before. The first start of n0, which all
- * others know the mesh by, stays: without it nobody finds anybody. */
+ * until a part is one step. Each candidate is a run of its own: the network draws its chance for
+ * each node and connection apart, so that the rest goes much as before. The first start of n0,
+ * which all others know the mesh by, stays: without it nobody finds anybody. */
 #include "run.h"
 
 #include <stdlib.h>
@@ -95,7 +95,7 @@ static bool without_part(struct shrink *s, size_t from, size_t to)
 
 static void ddmin(struct shrink *s)
 {
-    for (size_t parts = 2;;) {
+    for (size_t parts = 2; parts;) {
         size_t count = s->best.count, size = (count + parts - 1) / parts;
         bool any = false;
         for (size_t from = 0; from < s->best.count;) {

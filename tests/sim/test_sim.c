@@ -1,5 +1,5 @@
-/* The instruments themselves: a seed is one run, an invariant that is broken on purpose is seen, and
- * the schedule that shows it is shrunk. Then a share of the seeds, for the sanitizers. */
+/* The instruments themselves: a seed is one run, an invariant that is broken on purpose is seen,
+ * and the schedule that shows it is shrunk. Then a share of the seeds, for the sanitizers. */
 #include <weft/weft.h>
 
 #include "run.h"
@@ -91,7 +91,8 @@ static bool swallow_withdrawals(void *ctx, const struct net_end *from, const str
                                 const struct frame *frame)
 {
     struct control c;
-    if (header->type != MSG_INTEREST || codec_decode(MSG_INTEREST, frame->body, frame->body_size, &c) < 0)
+    if (header->type != MSG_INTEREST ||
+        codec_decode(MSG_INTEREST, frame->body, frame->body_size, &c) < 0)
         return true;
     bool passes = c.decls.items[0].registered;
     control_fini(&c);
