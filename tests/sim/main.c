@@ -92,7 +92,8 @@ static void parse_command(struct command *c, int argc, char **argv)
             c->replay = true;
             c->seeds = 1;
             c->shrink = false;
-            /* fallthrough */
+            c->from = number(optarg, NULL);
+            break;
         case 'f':
             c->from = number(optarg, NULL);
             break;
