@@ -100,6 +100,7 @@ static void reconnect(uint64_t seed, enum ending how)
      * "Handing over"), with its own state. */
     if (how == SAME_INCARNATION)
         net_raw_close(s.first);
+    net_run(s.net, 50 * NS_PER_MS); /* that it is closed may be heard later than what follows */
     lab_alive(s.second);
     CHECK_EQ(s.node->answers, 2); /* what was asked over the first has failed, and says so */
     CHECK(s.node->last_answer < 0);
