@@ -8,8 +8,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_THREAD__)
+#define TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TSAN 1
+#endif
+#endif
+#ifndef TSAN
+#define TSAN 0
+#endif
+
 #define RUN_SECONDS 60 /* a run takes milliseconds; who needs longer hangs */
+#if TSAN               /* each run takes ten times as long */
+#define RUNS_MAX 60
+#else
 #define RUNS_MAX 400
+#endif
 #define PATIENCE 3 /* calls that fail before memory comes back, in the mode AWHILE */
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -283,6 +298,8 @@ void oom_each(const char *name, const struct oom_plan *plan, void (*scenario)(vo
     int status = -1;
     while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
+    if (plan && plan->file)
+        unlink(plan->file);
     if (status != 0)
         FAIL("%s: %s %d; again: WEFT_OOM_N=%llu WEFT_OOM_MODE=%s", name,
              WIFSIGNALED(status) ? WTERMSIG(status) == SIGALRM ? "hung, signal" : "signal"

@@ -31,6 +31,7 @@
 enum oom_mode { OOM_ONCE, OOM_AWHILE, OOM_ON, OOM_MODES };
 
 struct oom_plan {
+    const char *file;  /* removed at the end, however that comes; NULL: none */
     bool descriptors;  /* they are what is short, and memory is not */
     unsigned at_least; /* allocations an undisturbed run makes, or the allocator was not ours */
     unsigned modes;    /* bits 1 << OOM_ONCE …; 0: all */
