@@ -9,14 +9,14 @@
  * its own, so that a crash and a hang are told like a failed check: with the n and the way, which
  * play that run alone:
  *
- *     WEFT_OOM_N=17 WEFT_OOM_MODE=once build/gcc/tests/oom/test_oom_node node/mesh_over_inproc
+ *     WEFT_OOM_N=17 WEFT_OOM_MODE=once build/gcc/tests/oom/test_oom_node oom_node/mesh_over_inproc
  *
  * The same is done with descriptors (fd.c), of which the n-th cannot be had.
  *
  * With WEFT_OOM_TRACE=1 the first allocation that fails prints where it was.
  *
- * In the instrumented builds not every n is played where a scenario has many: every k-th is, with a
- * k that is told. WEFT_OOM_STEP sets it. */
+ * Where a plan says so, and in the instrumented builds where a scenario has many, only every k-th n is
+ * played. WEFT_OOM_STEP sets k. */
 #ifndef TESTS_OOM_OOM_H
 #define TESTS_OOM_OOM_H
 
