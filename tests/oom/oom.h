@@ -15,8 +15,8 @@
  *
  * With WEFT_OOM_TRACE=1 the first allocation that fails prints where it was.
  *
- * Where a plan says so, and in the instrumented builds where a scenario has many, only every k-th n is
- * played. WEFT_OOM_STEP sets k. */
+ * Where a plan says so, and in the instrumented builds where a scenario has many, only every k-th n
+ * is played. WEFT_OOM_STEP sets k. */
 #ifndef TESTS_OOM_OOM_H
 #define TESTS_OOM_OOM_H
 
