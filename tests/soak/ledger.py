@@ -11,7 +11,8 @@ that of the last.
    begins with 0.
 4. A stream that is open at a quiet point has come to every ear that is open then up to its last message. One that was
    withdrawn, or whose node left in order, had come up to its last message wherever it had begun to come. One of a node
-   that was killed ends anywhere."""
+   that was killed ends anywhere.
+5. No ear hears what it does not cover."""
 
 import dataclasses
 
@@ -157,9 +158,17 @@ class Ledger:
             return f"{ear.route} at {ear.runner.name}: {lost} missing, {dropped} counted as dropped by its queue"
         return None
 
+    def uninvited(self):
+        """What an ear heard that it does not cover, or that was withdrawn before the last quiet point."""
+        for ear in self.ears.values():
+            for number in ear.heard:
+                stream = self.streams.get(number)
+                if stream is None or not plan.covers(ear.route, stream.route):
+                    yield f"{ear.route} at {ear.runner.name} heard stream {number}, {stream.route if stream else 'of an earlier round'}"
+
     def judge(self):
         """Everything that is wrong at this quiet point."""
-        wrong = []
+        wrong = list(self.uninvited())
         for ear, stream in self.covered():
             if ear.ended == "killed" or (ear.ended == "left" and not ear.heard):
                 continue
