@@ -6,7 +6,9 @@ that of the last.
 
 1. Nothing comes twice, out of order or damaged. The nodes see to that themselves (hear.c).
 2. Nothing is missing between first and last: no gap, whoever sends or hears, however long it lives. (Through a router that
-   was ended meanwhile there may be gaps. An ear that drops its oldest has as many gaps as it says it dropped.)
+   was ended meanwhile there may be gaps. An ear that drops its oldest has as many gaps as it says it dropped. An ear that
+   takes the place of one just closed may hear what was still under way to that one, and then nothing until its own
+   interest has come to the publisher.)
 3. Where both were there at the last quiet point, the first is the first that was sent since, and a stream opened since
    begins with 0.
 4. A stream that is open at a quiet point has come to every ear that is open then up to its last message. One that was
@@ -51,7 +53,7 @@ class Ledger:
         self.round = 0
         self.cut = set()  # members whose way to the others was cut in this round
         self.born = {}  # (member, life): the round it began in
-        self.pairs = self.missing = self.dropped = 0
+        self.pairs = self.missing = self.dropped = self.inherited = 0
 
     def number(self):
         self.numbers += 1
@@ -122,6 +124,12 @@ class Ledger:
                 f"{', ' + stream.ended if stream.ended else ''}) at {ear.runner.name} ({ear.mode} {ear.number}, {ear.route}"
                 f"{', ' + ear.ended if ear.ended else ''}): {text}; {span}")
 
+    def heir(self, ear, stream):
+        """Did it take the place of an ear that was closed in this round?"""
+        return ear.opened == self.round and any(
+            other.ended == "closed" and other.number < ear.number and (other.runner, other.life) == (ear.runner, ear.life)
+            and plan.covers(other.route, stream.route) for other in self.ears.values())
+
     def judge_pair(self, ear, stream):
         """What is wrong with it, if anything."""
         heard = ear.heard.get(stream.number)
@@ -135,7 +143,9 @@ class Ledger:
         if self.is_cut(ear, stream):
             self.missing += missing
             return None
-        if ear.mode != "slow" and missing:
+        if ear.mode != "slow" and missing and self.heir(ear, stream):
+            self.inherited += 1
+        elif ear.mode != "slow" and missing:
             return f"{missing} missing in between"
         if ear.mode != "slow" and firm and first != stream.start:
             return f"the first should be {stream.start}"
