@@ -212,8 +212,13 @@ static void stand_again(struct mesh *m, struct mesh_link *l, struct moment now)
 static void follow(struct mesh *m, struct mesh_link *o, struct mesh_link *winner, struct moment now)
 {
     o->priv->displaced_by = winner->id;
-    if (o->state != LINK_RETIRING || winner->state < LINK_UP)
+    if (o->state < LINK_UP || winner->state < LINK_UP)
         return;
+    if (o->state == LINK_UP) { /* the one between them was never UP */
+        mesh_event(m, WEFT_EVENT_PEER_DOWN, o, NULL, WEFT_EDISPLACED, displaced);
+        step_back(m, o, winner, now);
+        return;
+    }
     m->ops->replaced(m->ctx, o, winner);
     if (winner->priv->agreed && !o->priv->said_goodbye)
         say_goodbye(m, o, now);
