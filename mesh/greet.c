@@ -177,7 +177,6 @@ static enum settled settle_next(struct mesh *m, struct mesh_link *l, struct mome
         }
         if (handover_begin(m, o, l))
             continue;
-        o->priv->displaced_by = l->id; /* what waits behind it waits for this one now */
         int error = o->state >= LINK_UP ? WEFT_EDISPLACED : WEFT_EDUPLICATE;
         link_end(m, o, error, "displaced by a newer link to the same node", true, GOODBYE_DISPLACED,
                  now);

@@ -11,8 +11,9 @@
  *
  * Failure modes: the new link ends before that: the old one stands again, or follows the link that
  * displaced the new one. The old one ends or falls silent: what was read is delivered, and the new
- * one goes on without it. A node with leaves does not hand over: there the old link ends at once,
- * and what was on its way over it is lost with it.
+ * one goes on without it. No DIGEST agrees, or none can be read since both sides hold messages
+ * before it: GOODBYE goes out after 5 s all the same. A node with leaves does not hand over: there
+ * the old link ends at once, and what was on its way over it is lost with it.
  *
  * Links may displace one another in a chain, and the end of one be the end of others. Whoever ends
  * a link walks a list of them, so no link ends another here: it is marked, and mesh_settle ends it.
@@ -141,6 +142,7 @@ static void step_back(struct mesh *m, struct mesh_link *l, const struct mesh_lin
     l->state = LINK_RETIRING;
     m->up--;
     m->ops->replaced(m->ctx, l, winner);
+    l->priv->goodbye_by = now.mono_ns + HANDOVER_NS;
     link_arm(m, l, now.mono_ns);
     if (winner->priv->agreed)
         say_goodbye(m, l, now);
@@ -239,6 +241,15 @@ void handover_ended(struct mesh *m, struct mesh_link *l, struct moment now)
     l->priv->displaced_by = 0;
     if (winner)
         update_hold(m, winner);
+}
+
+/* Each side may hold the new link for the other's GOODBYE, and the DIGEST that GOODBYE waits for
+ * may lie behind a message that is held: then nobody would ever be the first to let go. */
+void handover_hurry(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    const struct link_private *p = l->priv;
+    if (l->state == LINK_RETIRING && !p->said_goodbye && p->goodbye_by <= now.mono_ns)
+        say_goodbye(m, l, now);
 }
 
 bool handover_over(const struct mesh_link *l, uint64_t mono_ns)

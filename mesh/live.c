@@ -23,6 +23,8 @@ static void arm_next(struct mesh *m, struct mesh_link *l)
     uint64_t quiet = max_u64(p->last_rx, p->last_ping);
     if (l->state == LINK_RETIRING) {
         link_arm(m, l, min_u64(quiet + PING_IDLE_NS, p->last_rx + HANDOVER_NS));
+        if (!p->said_goodbye)
+            link_arm(m, l, p->goodbye_by);
         return;
     }
     link_arm(m, l, min_u64(quiet + PING_IDLE_NS, p->last_rx + DEAD_NS));
@@ -222,6 +224,7 @@ void live_tick(struct mesh *m, struct mesh_link *l, struct moment now)
             return;
         }
         tick_up(m, l, now);
+        handover_hurry(m, l, now);
     }
     arm_next(m, l);
 }

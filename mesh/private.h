@@ -8,7 +8,7 @@
 #define HANDSHAKES_MAX 100u /* inbound, at a time */
 #define PING_IDLE_NS (2500 * NS_PER_MS)
 #define DEAD_NS (10 * NS_PER_SEC)
-#define HANDOVER_NS (5 * NS_PER_SEC) /* of silence, and a link that retires is over */
+#define HANDOVER_NS (5 * NS_PER_SEC) /* until GOODBYE at the latest; of silence, and it is over */
 #define HANDOVERS_MAX 4u             /* links to one node that retire at a time */
 #define TTL_NS (60 * NS_PER_SEC)
 #define REFRESH_NS (TTL_NS / 3)
@@ -86,6 +86,7 @@ struct link_private {
 
     /* Handing over (handover.c) */
     uint32_t displaced_by; /* the link that won over this one; 0: none */
+    uint64_t goodbye_by;   /* RETIRING: when GOODBYE is due, agreed or not */
     bool said_goodbye;     /* behind our last message: nothing is sent any more */
     bool heard_goodbye;    /* behind its last message */
     bool agreed;           /* a DIGEST agreed: we have all its interests */
@@ -206,6 +207,8 @@ bool handover_goodbye(struct mesh *m, struct mesh_link *l, struct moment now);
 void handover_ended(struct mesh *m, struct mesh_link *l, struct moment now);
 /* End a link that is marked handed_over. */
 void handover_finish(struct mesh *m, struct mesh_link *l, struct moment now);
+/* It retires, and has waited for a DIGEST that agrees as long as it may. */
+void handover_hurry(struct mesh *m, struct mesh_link *l, struct moment now);
 /* It retires, and nothing comes any more. */
 bool handover_over(const struct mesh_link *l, uint64_t mono_ns);
 

@@ -106,3 +106,27 @@ TEST(pair, a_link_steps_back_for_the_winner_of_its_winner)
     one_is_up(&s);
     net_free(s.net);
 }
+
+/* The peer's first link is displaced by its second. Both are alive, and no DIGEST comes that would
+ * agree, as when each side holds messages before it: GOODBYE comes all the same. */
+TEST(pair, a_handover_does_not_wait_for_ever)
+{
+    struct scene s = scene_make(3, 0);
+    struct net_end *old = net_raw_greet(s.net, s.peer, s.node, FEATURES);
+    struct net_end *fresh = net_raw_greet(s.net, s.peer, s.node, FEATURES);
+    static const uint8_t payload[16] = {1};
+    struct control ping = {.type = MSG_PING, .ping = {.payload = payload, .payload_len = 16}}, c;
+    CHECK(old && fresh);
+    one_is_up(&s);
+    bool said = false;
+    for (unsigned i = 0; i < 7 && !said; i++) {
+        net_raw_send(old, &ping, ++s.stamp, false);
+        net_raw_send(fresh, &ping, ++s.stamp, false);
+        said = net_raw_await(old, MSG_GOODBYE, NS_PER_SEC, &c);
+    }
+    CHECK(said);
+    CHECK_EQ(c.goodbye.reason, GOODBYE_DISPLACED);
+    control_fini(&c);
+    one_is_up(&s);
+    net_free(s.net);
+}
