@@ -28,6 +28,21 @@ bool rest_empty(const struct rest *r);
 size_t rest_bytes(const struct rest *r);
 void rest_clear(struct rest *r);
 
+/* ---- Host names: resolve.c ---- */
+
+struct addrinfo;
+struct resolve;
+
+/* error: 0, WEFT_ERESOLVE or WEFT_ENOMEM. addrs are the callee's: freeaddrinfo. [loop] */
+typedef void resolve_fn(void *user, int error, struct addrinfo *addrs);
+
+/* Look a name up off the loop; fn is called once, unless it is abandoned before. Errors:
+ * WEFT_ENOMEM; WEFT_ERESOLVE: too many are under way. */
+int resolve_start(uv_loop_t *loop, const char *host, const char *port, resolve_fn *fn, void *user,
+                  struct resolve **ret_resolve);
+/* Let go of it: fn is not called, and the loop does not wait for it. */
+void resolve_abandon(struct resolve *resolve);
+
 /* ---- Sockets of tcp and unix: sock.c, sock_listen.c ---- */
 
 struct sock_stream;

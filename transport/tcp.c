@@ -1,16 +1,16 @@
 /* tcp: TCP over IPv4 and IPv6.
  *
- * Happy path. Dialling turns the host into a list of addresses: a literal one at once, a name in
- * libuv's thread pool, so that a slow name server holds up neither the loop nor dials of literal
- * addresses. The addresses are tried in turn until one connects. Listening resolves on the spot and
- * takes the first address that can be bound; an empty host is every address of both families.
+ * Happy path. Dialling turns the host into a list of addresses: a literal one at once, a name on a
+ * thread (resolve.c), so that a slow name server holds up neither the loop nor other dials. The
+ * addresses are tried in turn until one connects. Listening resolves on the spot and takes the
+ * first address that can be bound; an empty host is every address of both families.
  *
  * Failure modes.
  * - The name does not resolve: WEFT_ERESOLVE.
  * - No address connects: "refused" if any refused, as it shows that the host is there; else what
  *   befell the first.
  * - Closed while the resolver works: it cannot be interrupted, so the stream lets go of it and
- *   closes at once; the request frees itself when the resolver returns. Only the loop waits. */
+ *   closes at once. */
 #include "transport/private.h"
 
 #include <arpa/inet.h>
@@ -28,18 +28,11 @@
 
 #include "base/mem.h"
 
-struct resolve;
-
 struct tcp_stream {
     struct sock_stream sock;
     struct addrinfo *addrs, *next; /* addrs: the whole list; next: not tried yet */
     struct resolve *resolve;       /* the name is being resolved; else NULL */
     int error;                     /* what to tell when no address is left */
-};
-
-struct resolve {
-    uv_getaddrinfo_t req;
-    struct tcp_stream *owner; /* NULL: it closed */
 };
 
 union sockaddr_any {
@@ -152,28 +145,19 @@ static void tcp_abandon(struct sock_stream *s)
     if (t->addrs)
         freeaddrinfo(t->addrs);
     t->addrs = t->next = NULL;
-    if (!t->resolve)
-        return;
-    t->resolve->owner = NULL;
-    uv_cancel((uv_req_t *)&t->resolve->req);
+    if (t->resolve)
+        resolve_abandon(t->resolve);
     t->resolve = NULL;
 }
 
 static const struct sock_dialer dialer = {.attempt = tcp_attempt, .abandon = tcp_abandon};
 
-static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *addrs)
+static void on_resolved(void *user, int error, struct addrinfo *addrs)
 {
-    struct resolve *r = container_of(req, struct resolve, req);
-    struct tcp_stream *t = r->owner;
-    mem_free(r);
-    if (!t) {
-        uv_freeaddrinfo(addrs);
-        return;
-    }
+    struct tcp_stream *t = user;
     t->resolve = NULL;
     t->addrs = t->next = addrs;
-    if (status < 0)
-        note(t, status);
+    t->error = error;
     sock_attempt(&t->sock);
 }
 
@@ -190,26 +174,15 @@ static const struct addrinfo *hints(struct addrinfo *out, int flags)
 
 static int resolve_name(struct tcp_stream *t, const char *host, const char *port)
 {
-    struct resolve *r = mem_zalloc(sizeof(*r));
-    if (!r)
-        return WEFT_ENOMEM;
-    struct addrinfo want;
-    int rc = uv_getaddrinfo(t->sock.loop, &r->req, on_resolved, host, port,
-                            hints(&want, AI_NUMERICSERV));
-    if (rc == UV_ENOMEM) {
-        mem_free(r);
-        return WEFT_ENOMEM;
-    }
-    if (rc < 0) { /* not a name at all: told like one that does not resolve */
-        mem_free(r);
-        t->error = WEFT_ERESOLVE;
+    int rc = resolve_start(t->sock.loop, host, port, on_resolved, t, &t->resolve);
+    if (rc == WEFT_ERESOLVE) {
+        t->error = rc;
         sock_dial(&t->sock, &dialer);
         return 0;
     }
-    r->owner = t;
-    t->resolve = r;
-    t->sock.dialer = &dialer;
-    return 0;
+    if (rc == 0)
+        t->sock.dialer = &dialer;
+    return rc;
 }
 
 static int tcp_dial(uv_loop_t *loop, const struct url *url, const struct stream_handler *handler,

@@ -2,6 +2,7 @@
 
 import world
 from names import NameServer
+from world import harness
 
 
 class Names(world.Case):
@@ -45,3 +46,31 @@ class Names(world.Case):
         self.sub.wait_news()
         self.assertEqual(self.sub.links("lab.a"), 0)
         self.linked(self.names.know("seed.lab", self.a.address))
+    def test_names_unanswered_many(self):
+        """More names than may be dialled at a time, none answered: one that is answered links all the same."""
+        a, b = self.hosts("a", "b")
+        names = NameServer(b.gateway)
+        self.addCleanup(names.close)
+        names.silent = True
+        pub = self.count(a, "lab.a", publish="T@lab.a.x")
+        missing = [f"tcp://no{i}.lab:7400/lab.n{i}" for i in range(12)]
+        started = world.time.monotonic()
+        names.know("seed.lab", a.address)
+        sub = self.count(b, "lab.b", peers=missing + [a.url("lab.a", address="seed.lab")],
+                         subscribe="T@lab.a.x")
+        back = max(sub.wait_up("lab.a"), sub.wait_news())
+        self.figure(recovered=back - started, note="from the start; 12 names are not answered")
+        names.wait_asked("no0.lab")
+        self.complete(pub, sub)
+
+    def test_name_at_the_end(self):
+        """Asked to end while a name is not answered, a router does not wait for it."""
+        a, b = self.hosts("a", "b")
+        names = NameServer(b.gateway, options="timeout:30 attempts:5")
+        self.addCleanup(names.close)
+        names.silent = True
+        router = self.weftd(b, "lab.b", peers=[a.url("lab.a", address="seed.lab")])
+        names.wait_asked("seed.lab")
+        asked = world.time.monotonic()
+        router.proc.terminate(timeout=harness.PATIENCE)  # shorter than the resolver's patience
+        self.figure(recovered=world.time.monotonic() - asked, note="from SIGTERM to the end")
