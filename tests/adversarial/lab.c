@@ -227,12 +227,11 @@ struct mesh_link *lab_link(struct net_end *end)
 
 /* ---- Memory ---- */
 
-static size_t living, peak;
+static size_t living;
 
 static void *count_up(void *p)
 {
     living += p ? malloc_usable_size(p) : 0;
-    peak = living > peak ? living : peak;
     return p;
 }
 
@@ -264,9 +263,4 @@ void lab_count_memory(void)
 size_t lab_memory(void)
 {
     return living;
-}
-
-size_t lab_memory_peak(void)
-{
-    return peak;
 }

@@ -76,6 +76,5 @@ struct mesh_link *lab_link(struct net_end *end);
  * virtual network. Counting begins with lab_count_memory. */
 void lab_count_memory(void);
 size_t lab_memory(void);
-size_t lab_memory_peak(void);
 
 #endif
