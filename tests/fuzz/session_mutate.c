@@ -161,18 +161,24 @@ static void dial_out(struct session *s, size_t *at, unsigned slot, unsigned who)
     put_shake(s, at, slot);
 }
 
-/* Two links of one node, from either side, and what brings one of them to its end. */
-static void scene_two_links(struct session *s, size_t *at)
+/* Some links of one node, from either side, and what brings them to their end: the DIGEST that
+ * agrees, and GOODBYE, in any order. */
+static void scene_links(struct session *s, size_t *at)
 {
-    unsigned who = pick(2) ? 0 : pick(WHOS), slot = pick(3);
-    (pick(2) ? come_in : dial_out)(s, at, slot, who);
-    if (pick(2))
-        put_decls(s, at, slot);
-    if (pick(2))
-        put_time(s, at);
-    (pick(2) ? come_in : dial_out)(s, at, slot + 1, pick(4) && who == 0 ? 5 : who);
-    put(s, at, OP_DIGEST, slot + pick(2), pick(4) == 0, pick(3), 0, 0);
-    put(s, at, OP_GOODBYE, slot + pick(2), pick(2) ? 2 : pick(6), 0, 0, 0);
+    unsigned who = pick(2) ? 0 : pick(WHOS), slot = pick(3), n = pick(4) ? 2 : 3 + pick(6);
+    for (unsigned i = 0; i < n; i++) {
+        (pick(2) ? come_in : dial_out)(s, at, slot + i, pick(4) && who == 0 ? pick(2) * 5 : who);
+        if (pick(3) == 0)
+            put_decls(s, at, slot + i);
+        if (pick(4) == 0)
+            put_time(s, at);
+    }
+    for (unsigned i = 0; i < n + 1; i++) {
+        if (pick(2))
+            put(s, at, OP_DIGEST, slot + pick(n), pick(4) == 0, pick(3), 0, 0);
+        else
+            put(s, at, OP_GOODBYE, slot + pick(n), pick(4) ? 2 : pick(6), 0, 0, 0);
+    }
 }
 
 static void scene_routes(struct session *s, size_t *at)
@@ -197,7 +203,7 @@ static void scene(struct session *s, size_t *at)
         dial_out(s, at, pick(4), pick(WHOS));
         break;
     case 2:
-        scene_two_links(s, at);
+        scene_links(s, at);
         break;
     case 3:
         scene_routes(s, at);
