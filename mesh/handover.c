@@ -22,14 +22,34 @@
 
 static const char displaced[] = "displaced by a newer link to the same node";
 
-static struct mesh_link *winner_of(struct mesh *m, const struct mesh_link *l)
+static struct mesh_link *winner_of(const struct mesh *m, const struct mesh_link *l)
 {
-    list_each (it, &m->links) {
+    if (!l->priv->displaced_by)
+        return NULL;
+    list_each (it, (struct list *)(uintptr_t)&m->links) {
         struct mesh_link *o = list_entry(it, struct mesh_link, node);
-        if (l->priv->displaced_by && o->id == l->priv->displaced_by)
+        if (o->id == l->priv->displaced_by)
             return o;
     }
     return NULL;
+}
+
+/* The first of those that won over it, one over the other, that is UP. */
+static struct mesh_link *standing_winner(const struct mesh *m, const struct mesh_link *l)
+{
+    struct mesh_link *winner = winner_of(m, l);
+    while (winner && winner->state < LINK_UP)
+        winner = winner_of(m, winner);
+    return winner;
+}
+
+/* Is `l`, UP or just about to be, the link that takes the place of `o`? */
+static bool yields_to(const struct mesh *m, const struct mesh_link *o, const struct mesh_link *l)
+{
+    const struct mesh_link *winner = winner_of(m, o);
+    while (winner && winner != l && winner->state < LINK_UP)
+        winner = winner_of(m, winner);
+    return winner == l;
 }
 
 /* Messages of a link wait while an older one may still bring some. */
@@ -119,7 +139,7 @@ uint32_t handover_yielding(const struct mesh *m, const struct mesh_link *l)
     uint32_t n = 0;
     list_each (it, (struct list *)(uintptr_t)&m->links) {
         const struct mesh_link *o = list_entry(it, struct mesh_link, node);
-        n += o->state == LINK_UP && o->priv->displaced_by == l->id;
+        n += o->state == LINK_UP && yields_to(m, o, l);
     }
     return n;
 }
@@ -150,14 +170,14 @@ static void step_back(struct mesh *m, struct mesh_link *l, const struct mesh_lin
 
 bool handover_up(struct mesh *m, struct mesh_link *l, struct moment now)
 {
-    const struct mesh_link *winner = winner_of(m, l);
-    if (winner && winner->state >= LINK_UP) {
+    const struct mesh_link *winner = standing_winner(m, l);
+    if (winner) {
         step_back(m, l, winner, now);
         return false;
     }
     list_each_safe (it, &m->links) {
         struct mesh_link *o = list_entry(it, struct mesh_link, node);
-        if (o->state < LINK_UP || o->priv->displaced_by != l->id)
+        if (o->state < LINK_UP || !yields_to(m, o, l))
             continue;
         if (o->state == LINK_RETIRING) { /* the one it stepped back for has gone meanwhile */
             m->ops->replaced(m->ctx, o, l);
@@ -176,7 +196,7 @@ void handover_agreed(struct mesh *m, struct mesh_link *l, struct moment now)
     l->priv->agreed = true;
     list_each_safe (it, &m->links) {
         struct mesh_link *o = list_entry(it, struct mesh_link, node);
-        if (o->state == LINK_RETIRING && o->priv->displaced_by == l->id && !o->priv->said_goodbye)
+        if (o->state == LINK_RETIRING && yields_to(m, o, l) && !o->priv->said_goodbye)
             say_goodbye(m, o, now);
     }
 }
@@ -194,15 +214,11 @@ bool handover_goodbye(struct mesh *m, struct mesh_link *l, struct moment now)
     return true;
 }
 
-/* What was to be displaced stands again, unless it is on its way out already. */
-static void stand_again(struct mesh *m, struct mesh_link *l, struct moment now)
+/* What stepped back stands again, unless it is on its way out already. */
+static void stand_again(struct mesh *m, struct mesh_link *l)
 {
-    struct link_private *p = l->priv;
-    link_arm(m, l, now.mono_ns);
-    if (p->heard_goodbye || p->said_goodbye)
-        return;
-    p->displaced_by = 0;
-    if (l->state != LINK_RETIRING || m->leaving)
+    const struct link_private *p = l->priv;
+    if (p->heard_goodbye || p->said_goodbye || l->state != LINK_RETIRING || m->leaving)
         return;
     l->state = LINK_UP;
     m->up++;
@@ -213,17 +229,39 @@ static void stand_again(struct mesh *m, struct mesh_link *l, struct moment now)
 /* The link that o stepped back for has gone, and that one's winner is in its place. */
 static void follow(struct mesh *m, struct mesh_link *o, struct mesh_link *winner, struct moment now)
 {
-    o->priv->displaced_by = winner->id;
-    if (o->state < LINK_UP || winner->state < LINK_UP)
+    if (winner->state < LINK_UP)
         return;
-    if (o->state == LINK_UP) { /* the one between them was never UP */
-        mesh_event(m, WEFT_EVENT_PEER_DOWN, o, NULL, WEFT_EDISPLACED, displaced);
-        step_back(m, o, winner, now);
-        return;
-    }
     m->ops->replaced(m->ctx, o, winner);
     if (winner->priv->agreed && !o->priv->said_goodbye)
         say_goodbye(m, o, now);
+}
+
+/* Did `o` step back for the link `id`, with none between them but such as are not UP? */
+static bool stepped_back_for(const struct mesh *m, const struct mesh_link *o, uint32_t id)
+{
+    if (o->state != LINK_RETIRING)
+        return false;
+    while (o && o->priv->displaced_by != id) {
+        o = winner_of(m, o);
+        if (o && o->state >= LINK_UP)
+            return false;
+    }
+    return o != NULL;
+}
+
+/* Who waited for the link that ended waits for that one's winner, or for nobody. */
+static void pass_on(struct mesh *m, struct mesh_link *l, const struct mesh_link *winner,
+                    struct moment now)
+{
+    list_each (it, &m->links) {
+        struct mesh_link *o = list_entry(it, struct mesh_link, node);
+        struct link_private *p = o->priv;
+        if (p->displaced_by != l->id)
+            continue;
+        link_arm(m, o, now.mono_ns);
+        if (winner || (!p->heard_goodbye && !p->said_goodbye))
+            p->displaced_by = winner ? winner->id : 0;
+    }
 }
 
 void handover_ended(struct mesh *m, struct mesh_link *l, struct moment now)
@@ -231,13 +269,14 @@ void handover_ended(struct mesh *m, struct mesh_link *l, struct moment now)
     struct mesh_link *winner = winner_of(m, l);
     list_each_safe (it, &m->links) {
         struct mesh_link *o = list_entry(it, struct mesh_link, node);
-        if (o->priv->displaced_by != l->id)
+        if (!stepped_back_for(m, o, l->id))
             continue;
         if (winner)
             follow(m, o, winner, now);
         else
-            stand_again(m, o, now);
+            stand_again(m, o);
     }
+    pass_on(m, l, winner, now);
     l->priv->displaced_by = 0;
     if (winner)
         update_hold(m, winner);

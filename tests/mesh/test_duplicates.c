@@ -64,3 +64,55 @@ TEST(duplicates, many_links_one_after_the_other)
         greet(&s, i % 3 ? HANDS_OVER : FEATURE_GOODBYE);
     need_one_link(&s);
 }
+
+/* A name of the peer that the node dials: the other end, once it is accepted. */
+static struct net_end *dialled(const struct scene *s, struct net_node *name)
+{
+    memcpy(name->id, s->peer->id, sizeof(name->id));
+    CHECK_EQ(net_configure(s->node, name->url), 0);
+    net_run(s->net, 200 * NS_PER_MS);
+    CHECK(!list_empty(&name->conns));
+    return list_entry(name->conns.next, struct net_end, in_raw);
+}
+
+static void answer(const struct scene *s, struct net_end *end, enum stage stage)
+{
+    struct control c = net_raw_handshake(end->node, s->node, stage, HANDS_OVER);
+    net_raw_send(end, &c, STAMP + net_now(s->net), false);
+    net_run(s->net, 50 * NS_PER_MS);
+}
+
+/* The first is to be displaced by a second that is not UP, and that one by a third, which is. */
+static struct net_end *third_wins(struct scene *s)
+{
+    *s = scene();
+    memset(s->peer->id, 0, sizeof(s->peer->id)); /* what the node dials wins */
+    greet(s, HANDS_OVER);
+    struct net_end *second = dialled(s, net_raw_listen(s->net, "tcp://10.9.9.8:7400/peer"));
+    answer(s, second, STAGE_INITIAL);
+    struct net_end *third = dialled(s, net_raw_listen(s->net, "tcp://10.9.9.7:7400/peer"));
+    answer(s, third, STAGE_INITIAL);
+    answer(s, third, STAGE_FINAL);
+    struct control c = {.type = MSG_PEERS};
+    net_raw_send(third, &c, STAMP, false);
+    net_run(s->net, 50 * NS_PER_MS);
+    CHECK_EQ(mesh_up_count(s->node->mesh), 1);
+    CHECK_EQ(s->node->ups - s->node->downs, 1);
+    return third;
+}
+
+TEST(duplicates, first_steps_back_for_a_third)
+{
+    struct scene s;
+    third_wins(&s);
+    net_run(s.net, 6 * NS_PER_SEC); /* the second's handshake times out */
+    need_one_link(&s);
+}
+
+TEST(duplicates, first_stands_again_for_a_third)
+{
+    struct scene s;
+    net_raw_close(third_wins(&s));
+    net_run(s.net, 100 * NS_PER_MS);
+    need_one_link(&s);
+}
