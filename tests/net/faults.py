@@ -15,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -53,6 +54,7 @@ def about(test):
 def inside(build, name):
     """In the namespaces: this program is the router, and the only one that knows of it."""
     world.run("mount", "-t", "tmpfs", "tmpfs", "/run")
+    tempfile.tempdir = "/run"  # it goes with the mount
     world.run("ip", "link", "set", "lo", "up")
     with open("/proc/sys/net/ipv4/ip_forward", "w", encoding="ascii") as file:
         file.write("1")
