@@ -162,6 +162,7 @@ class Links(world.Case):
         self.whole(self.nodes)
         dials = self.sub.totals()["dials"]
         self.figure(note=f"6 times; c dialled {dials} times")
+        self.assertLessEqual(dials, 50, "two to form, and a few for each of two peers each time")
         self.numbers(self.pub, self.sub)
 
     def test_interface_down(self):
