@@ -145,14 +145,14 @@ static struct link_claim claim_of(const struct mesh_link *l)
 }
 
 /* The other link to the same node stands: this one goes. */
-static void yield_to(struct mesh *m, struct mesh_link *l, const struct mesh_link *o,
-                     struct moment now)
+static void yield_to(struct mesh *m, struct mesh_link *l, struct mesh_link *o, struct moment now)
 {
     if (o->state == LINK_UP && l->priv->book_entry) {
         /* What was dialled is one more name of a linked peer. */
         addrbook_linked(m->book, l->priv->book_entry, o->hs.peer.text,
                         o->hs.has_node_id ? o->hs.node_id : NULL, now);
         l->priv->book_entry = 0;
+        o->priv->in_book = true;
     }
     link_end(m, l, WEFT_EDUPLICATE, "another link to this node stands", true, 0, now);
 }
@@ -326,6 +326,7 @@ static void enter_book(struct mesh *m, struct mesh_link *l, struct moment now)
     const uint8_t *id = l->hs.has_node_id ? l->hs.node_id : NULL;
     addrbook_linked(m->book, l->priv->book_entry, l->hs.peer.text, id, now);
     l->priv->book_entry = 0;
+    l->priv->in_book = true;
 }
 
 void greet_heir(struct mesh *m, const struct mesh_link *l, struct moment now)

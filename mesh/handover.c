@@ -156,11 +156,12 @@ static void say_goodbye(struct mesh *m, struct mesh_link *l, struct moment now)
         finish(m, l);
 }
 
-static void step_back(struct mesh *m, struct mesh_link *l, const struct mesh_link *winner,
+static void step_back(struct mesh *m, struct mesh_link *l, struct mesh_link *winner,
                       struct moment now)
 {
     l->state = LINK_RETIRING;
     m->up--;
+    winner->priv->in_book |= l->priv->in_book;
     m->ops->replaced(m->ctx, l, winner);
     l->priv->goodbye_by = now.mono_ns + HANDOVER_NS;
     link_arm(m, l, now.mono_ns);
@@ -170,7 +171,7 @@ static void step_back(struct mesh *m, struct mesh_link *l, const struct mesh_lin
 
 bool handover_up(struct mesh *m, struct mesh_link *l, struct moment now)
 {
-    const struct mesh_link *winner = standing_winner(m, l);
+    struct mesh_link *winner = standing_winner(m, l);
     if (winner) {
         step_back(m, l, winner, now);
         return false;

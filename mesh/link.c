@@ -197,26 +197,28 @@ static void tell_end(struct mesh *m, struct mesh_link *l, int error, const char 
 }
 
 /* Another link to the same node that has got as far, or further. */
-static bool has_sibling(struct mesh *m, const struct mesh_link *l)
+static struct mesh_link *sibling_of(struct mesh *m, const struct mesh_link *l)
 {
     list_each (it, &m->links) {
-        const struct mesh_link *o = list_entry(it, struct mesh_link, node);
+        struct mesh_link *o = list_entry(it, struct mesh_link, node);
         if (o != l && o->state == LINK_UP && link_identified(o) && link_same_node(o, l))
-            return true;
+            return o;
     }
-    return false;
+    return NULL;
 }
 
 static void report_to_book(struct mesh *m, struct mesh_link *l, int error, const char *text,
                            struct moment now)
 {
-    bool book_keeps = l->hs.role == ROLE_PEER || l->outbound;
     if (l->state != LINK_UP) {
         if (l->priv->book_entry)
             addrbook_dial_failed(m->book, l->priv->book_entry, error, text, now);
         return;
     }
-    if (!book_keeps || has_sibling(m, l))
+    struct mesh_link *sibling = sibling_of(m, l);
+    if (sibling)
+        sibling->priv->in_book |= l->priv->in_book;
+    if (sibling || !l->priv->in_book)
         return;
     bool stable = now.mono_ns - l->up_since >= ADDRBOOK_STABLE_NS;
     const uint8_t *id = l->hs.has_node_id ? l->hs.node_id : NULL;

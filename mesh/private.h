@@ -54,7 +54,8 @@ struct link_private {
      * from then on, unless there was no memory for those. */
     struct handshake *machine;
     char *names;
-    const char *me, *dialled;  /* what it calls us; what we dialled, or "" */
+    const char *me, *dialled; /* what it calls us; what we dialled, or "" */
+    bool in_book; /* its end is the book's to know: that was told of it, or of one before it */
     uint32_t book_entry;       /* reservation in the address book; 0: none */
     uint64_t connect_deadline; /* DIALING */
     uint64_t wake_at;          /* of what it waits for, the earliest, or before it; timers.c */

@@ -116,3 +116,25 @@ TEST(duplicates, first_stands_again_for_a_third)
     net_run(s.net, 100 * NS_PER_MS);
     need_one_link(&s);
 }
+
+/* A client is not kept in the book; one that takes a peer's place leaves its name to be dialled. */
+TEST(duplicates, book_hears_of_the_end_of_a_client_in_a_peers_place)
+{
+    struct scene s = scene();
+    struct net_end *ends[2];
+    for (int i = 0; i < 2; i++) {
+        s.peer->options.role = i == 0 ? ROLE_PEER : ROLE_CLIENT;
+        ends[i] = net_raw_greet(s.net, s.peer, s.node, HANDS_OVER);
+        CHECK(ends[i]);
+        net_run(s.net, 100 * NS_PER_MS);
+    }
+    struct addrbook_view view;
+    CHECK(addrbook_find(mesh_addrbook(s.node->mesh), s.peer->url, &view) && view.linked);
+    for (int i = 0; i < 2; i++) {
+        net_raw_close(ends[i]);
+        net_run(s.net, 100 * NS_PER_MS);
+    }
+    CHECK_EQ(mesh_up_count(s.node->mesh), 0);
+    CHECK(addrbook_find(mesh_addrbook(s.node->mesh), s.peer->url, &view) && !view.linked);
+    net_free(s.net);
+}
