@@ -27,7 +27,7 @@
 struct sums {
     uint64_t seeds, failed, events, virtual_ns, recovery_ns, worst_seed, dials, worst_permille,
         blocks;
-    uint64_t sent, queued, delivered, refused, expired, unwanted, lost, lost_away;
+    uint64_t sent, queued, delivered, refused, expired, unwanted, lost, lost_away, handovers;
     long memory_kib;
 };
 
@@ -186,6 +186,7 @@ static void add_result(struct sums *sums, uint64_t seed, const struct sim_result
     sums->unwanted += r->traffic.unwanted;
     sums->lost += r->traffic.lost;
     sums->lost_away += r->traffic.lost_away;
+    sums->handovers += r->traffic.handovers;
 }
 
 /* Every J-th seed, beginning with `first`. */
@@ -231,6 +232,7 @@ static void merge(struct sums *all, const struct sums *one)
     all->unwanted += one->unwanted;
     all->lost += one->lost;
     all->lost_away += one->lost_away;
+    all->handovers += one->handovers;
     all->memory_kib = all->memory_kib > one->memory_kib ? all->memory_kib : one->memory_kib;
 }
 
@@ -288,11 +290,11 @@ static void print_sums(const struct command *c, const struct sums *s, double sec
            " events, %.1f h of virtual time in %.1f s; worst recovery %.1f s (seed %" PRIu64
            "); %" PRIu64 " messages queued for peers of %" PRIu64 " sent, %" PRIu64
            " delivered, %" PRIu64 " counted as lost with links, %" PRIu64 " on their way, %" PRIu64
-           " refused, %" PRIu64 " expired, %" PRIu64 " unwanted; %" PRIu64
+           " refused, %" PRIu64 " expired, %" PRIu64 " unwanted; %" PRIu64 " handovers; %" PRIu64
            " dials, at most %.1f %% of a budget; %" PRIu64 " blocks and %ld MiB at most\n",
            s->seeds, c->least, c->most, s->failed, s->events, (double)s->virtual_ns / 3.6e12,
            seconds, (double)s->recovery_ns / 1e9, s->worst_seed, s->queued, s->sent, s->delivered,
-           s->lost, s->lost_away, s->refused, s->expired, s->unwanted, s->dials,
+           s->lost, s->lost_away, s->refused, s->expired, s->unwanted, s->handovers, s->dials,
            (double)s->worst_permille / 10, s->blocks, s->memory_kib / 1024);
 }
 

@@ -241,8 +241,9 @@ void net_set_filter(struct net *net, net_filter *filter, void *ctx);
 struct net_counts {
     uint64_t frames[NET_TYPES]; /* by message type, as sent by meshes */
     uint64_t bytes, dials, accepted;
-    uint64_t links_max;   /* most links one node had at once */
-    uint64_t pending_max; /* of these, accepted and not yet up */
+    uint64_t dials_second; /* of the dials, those to a second address */
+    uint64_t links_max;    /* most links one node had at once */
+    uint64_t pending_max;  /* of these, accepted and not yet up */
 };
 const struct net_counts *net_counts(const struct net *net);
 void net_reset_counts(struct net *net);
@@ -294,6 +295,7 @@ struct net_traffic {
     uint64_t expired;   /* no room in an interest, or at a leaf */
     uint64_t unwanted;  /* read where nobody was interested any more */
     uint64_t lost;      /* with the link: waiting, the sender has counted it */
+    uint64_t handovers; /* links that stepped back for another, at either end */
     uint64_t lost_away; /* with the link: on its way, only the network knows */
 };
 const struct net_traffic *net_traffic(const struct net *net);

@@ -360,7 +360,12 @@ static void check_unwanted(struct net_end *end, const struct frame *frame,
     if (frame->compact)
         rec = router_find_intent(router, end->link->id, frame->alias);
     struct route route;
-    if (!rec || !end->ledger || end->link->state != LINK_UP ||
+    if (frame->compact && !rec)
+        net_wrong(net, "n%u got message %llu of intent %llu under an alias that it does not know",
+                  end->node->index, (unsigned long long)parcel->seq,
+                  (unsigned long long)parcel->uid);
+    /* A router may have had the message sent for a leaf that is gone by now. */
+    if (!rec || end->node->router || !end->ledger || end->link->state != LINK_UP ||
         route_parse(rec->route->text, rec->route->len, &route, NULL) < 0)
         return;
     for (size_t i = end->ledger->n_closed; i-- > 0;) {

@@ -39,6 +39,8 @@ static void op_dial(void *ctx, struct mesh_link *link, const struct url *url)
     struct net_conn *conn = net_dial(node, net_node_at(node->net, url));
     net_bind(&conn->ends[0], link);
     node->net->counts.dials++;
+    const struct net_node *to = conn->ends[1].node;
+    node->net->counts.dials_second += to && strcmp(url->host, to->second) == 0;
     net_trace(node->net, node, "dials %s", url->text);
 }
 
@@ -90,6 +92,7 @@ static void op_replaced(void *ctx, struct mesh_link *link, const struct mesh_lin
 {
     struct net_end *end = link->user;
     end->replaced_by = by ? by->id : 0;
+    end->conn->net->traffic.handovers += by != NULL;
 }
 
 static void op_retire(void *ctx, struct mesh_link *link)

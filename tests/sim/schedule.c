@@ -77,6 +77,8 @@ static void add_start(struct draw *d, uint32_t at, uint32_t a, bool remembers)
 {
     add(d, at, STEP_START, a, 0, remembers, pick(d, d->s->nodes));
     add_routes(d, at + 1, a, 1 + pick(d, 4));
+    if (pick(d, 2)) /* at a steady pace while links come, double and are handed over */
+        add(d, at + 2, STEP_SEND, a, 1 + pick(d, 600), 0, 3 << 4 | pick(d, 1u << 4));
 }
 
 /* Down, and mostly up again: at once, soon or late. */
@@ -96,7 +98,7 @@ static void add_fault(struct draw *d, uint32_t at)
 {
     uint32_t nodes = d->s->nodes, a = pick(d, nodes), b = pick(d, nodes);
     uint32_t lasts = 1 + pick(d, pick(d, 3) ? 3000 : 25000);
-    switch (pick(d, 12)) {
+    switch (pick(d, 14)) {
     case 0:
     case 1:
         add_death(d, at, a);
@@ -117,6 +119,10 @@ static void add_fault(struct draw *d, uint32_t at)
         break;
     case 6:
         add(d, at, STEP_CLOCK, a, 0, 1 + pick(d, 3600), pick(d, 2));
+        break;
+    case 8:
+    case 9:
+        add(d, at, STEP_AGAIN, a, b, 0, 0);
         break;
     case 7:
         add(d, at, STEP_DIALS, a, 0, 1 + pick(d, 2), 0);
@@ -145,7 +151,7 @@ static void add_traffic(struct draw *d, uint32_t at)
         break;
     }
     default:
-        add(d, at, STEP_SEND, a, 1 + pick(d, pick(d, 4) ? 10 : 300), pick(d, 1u << 16),
+        add(d, at, STEP_SEND, a, 1 + pick(d, pick(d, 3) ? 10 : 600), pick(d, 1u << 16),
             pick(d, 1u << 16));
     }
 }
@@ -160,7 +166,7 @@ void schedule_draw(struct schedule *s, uint64_t seed, uint32_t nodes, bool calm)
     uint32_t steps = 20 + 4 * nodes + pick(&d, 4 * nodes), at = pick(&d, 3000);
     if (calm && steps > CALM_STEPS)
         steps = CALM_STEPS;
-    uint32_t pace = 2 * (15000 + pick(&d, 45000)) / steps;
+    uint32_t pace = 2 * (calm ? 8000 + pick(&d, 8000) : 15000 + pick(&d, 45000)) / steps;
     for (uint32_t i = 0; i < steps; i++) {
         at += pick(&d, pace ? pace : 1);
         if (calm ? pick(&d, 20) == 0 : pick(&d, 3) == 0)

@@ -24,7 +24,8 @@
     X(STALL, "stall")         /* a; x: ms */                                                       \
     X(LAG, "lag")             /* a; x: ms; 0: no more */                                           \
     X(CLOCK, "clock")         /* a; x: s its wall clock goes ahead by; y: 1: back instead */       \
-    X(DIALS, "dials")         /* a; x: enum net_dials */
+    X(DIALS, "dials")         /* a; x: enum net_dials */                                           \
+    X(AGAIN, "again")         /* a, b: it dials b under another address, while its link stands */
 
 enum step_op {
 #define X(name, text) STEP_##name,
