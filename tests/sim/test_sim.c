@@ -198,10 +198,12 @@ TEST(sim, a_failure_is_shrunk_to_what_it_takes)
     CHECK(strncmp(shrunk.why, result.why, 18) == 0);
     /* n3 cannot be linked to anybody: it takes its start and that of another, or of two. */
     CHECK(shortest.count <= 3);
-    CHECK_EQ(shortest.steps[0].op, STEP_START);
-    CHECK_EQ(shortest.steps[0].a, 0);
-    CHECK_EQ(shortest.steps[1].op, STEP_START);
-    CHECK_EQ(shortest.steps[1].a, 3);
+    bool has_n3 = false;
+    for (size_t i = 0; i < shortest.count; i++) {
+        CHECK_EQ(shortest.steps[i].op, STEP_START);
+        has_n3 |= shortest.steps[i].a == 3;
+    }
+    CHECK(has_n3);
     sim_run(&shortest, plant_peers, &again);
     CHECK(again.failed && again.hash == shrunk.hash);
     schedule_fini(&drawn);
