@@ -10,9 +10,11 @@
  * 0, or 1 where a seed failed, or 2 for a wrong command line. */
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -244,6 +246,7 @@ static int spawn(const struct command *c, uint64_t first)
     pid_t pid = fork();
     if (pid == 0) {
         struct sums sums = {0};
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing runs on when the command is ended */
         close(pipes[0]);
         run_seeds(c, first, &sums);
         fflush(stdout);
