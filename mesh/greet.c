@@ -311,10 +311,7 @@ static void register_initial(struct mesh *m, struct mesh_link *l, struct moment 
     if (!initial)
         return;
     l->priv->initial = NULL;
-    routes_register(m, l, initial->handshake.intents, initial->handshake.n_intents, true,
-                    l->hs.stamp, now);
-    routes_register(m, l, initial->handshake.interests, initial->handshake.n_interests, false,
-                    l->hs.stamp, now);
+    routes_receive(m, l, initial, l->hs.stamp, now);
     control_fini(initial);
     mem_free(initial);
 }

@@ -35,7 +35,7 @@ struct mesh_link *link_new(struct mesh *m, bool outbound)
     l->priv->me = machine->me.text;
     l->priv->dialled = machine->dialled.text;
     l->priv->digest_at = l->priv->refresh_at = l->priv->expire_at = NEVER;
-    l->priv->ask_deadline = l->priv->connect_deadline = NEVER;
+    l->priv->ask_deadline = l->priv->connect_deadline = l->priv->slice_at = NEVER;
     l->priv->resync_pause = RESYNC_MIN_NS;
     list_push(&m->links, &l->node);
     return l;
@@ -266,6 +266,7 @@ void link_end(struct mesh *m, struct mesh_link *l, int error, const char *text, 
         m->inbound_handshakes--;
     }
     m->ops->close(m->ctx, l, l->state == LINK_RETIRING || (tell && goodbye == GOODBYE_SHUTDOWN));
+    routes_abandon(m, l);
     batch_clear(&l->priv->batch);
     if (l->priv->initial) {
         control_fini(l->priv->initial);
@@ -431,7 +432,7 @@ static void frame_when_up(struct mesh *m, struct mesh_link *l, struct control *c
     case MSG_INTENTS:
     case MSG_INTEREST:
     case MSG_INTERESTS:
-        routes_receive(m, l, c, h, now);
+        routes_receive(m, l, c, h->timestamp, now);
         break;
     case MSG_DIGEST:
         if (l->hs.features & FEATURE_DIGEST) /* else one would answer with a type it may not know */
@@ -469,6 +470,7 @@ void mesh_frame(struct mesh *m, struct mesh_link *l, const struct frame *frame,
                 const struct header *header, struct moment now)
 {
     struct control c = {0};
+    routes_finish(m, l, now); /* whoever feeds a stalled link: frames keep their order */
     int rc = codec_decode(header->type, frame->body, frame->body_size, &c);
     if (rc == WEFT_ENOTSUP && l->state >= LINK_UP) {
         mesh_log(m, WEFT_LOG_DEBUG, "%s: skipped a frame of unknown type %u", link_name(l),

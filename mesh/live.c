@@ -20,6 +20,7 @@ static void arm_next(struct mesh *m, struct mesh_link *l)
         link_arm(m, l, l->priv->machine->deadline);
         return;
     }
+    link_arm(m, l, p->slice_at);
     uint64_t quiet = max_u64(p->last_rx, p->last_ping);
     if (l->state == LINK_RETIRING) {
         link_arm(m, l, min_u64(quiet + PING_IDLE_NS, p->last_rx + HANDOVER_NS));
@@ -223,6 +224,7 @@ void live_tick(struct mesh *m, struct mesh_link *l, struct moment now)
             link_end(m, l, WEFT_EDEAD, "nothing received for 10 s", true, GOODBYE_IDLE, now);
             return;
         }
+        routes_tick(m, l, now);
         tick_up(m, l, now);
         handover_hurry(m, l, now);
     }

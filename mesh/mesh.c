@@ -261,6 +261,7 @@ void mesh_tick(struct mesh *m, struct moment now)
     if (m->announce_at <= now.mono_ns)
         gossip_announce(m, now);
     m->not_before = now.mono_ns + 1;
+    m->sliced = false;
     while ((l = timers_next_due(m, now.mono_ns)) != NULL)
         live_tick(m, l, now);
     m->not_before = 0;

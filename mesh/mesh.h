@@ -101,6 +101,10 @@ struct mesh_ops {
     /* Take no message from the link (`on`): one that it replaces is to be read to its end before.
      * Control frames before the first message go on. */
     void (*hold)(void *ctx, struct mesh_link *link, bool on);
+    /* Feed no frame of the link (`on`), control frames included, until told otherwise: what it
+     * declared costs so much that others come first. May be NULL; a frame that is fed all the same
+     * is dealt with. */
+    void (*stall)(void *ctx, struct mesh_link *link, bool on);
     /* The link is over; it was UP if up() was called. Write out what is queued (`drain`: messages
      * too), then close the connection. `link` is gone after this. */
     void (*close)(void *ctx, struct mesh_link *link, bool drain);

@@ -25,6 +25,9 @@
 #define PINGS_MAX 8u                  /* outstanding on a link */
 #define REFUSALS_KEPT 256u            /* of a link, for its digest */
 #define REFUSALS_MAX 8u               /* RESULTs told about one list of routes */
+#define SLICE_STEPS 100000u           /* of router_steps that a link may cost at once ... */
+#define SLICE_NS (5 * NS_PER_MS)      /* ... in so much time */
+#define PUT_OFF_MAX 500000u           /* declarations of all links that wait for a slice */
 #define PEERS_NAMES_MAX 250u
 #define TEXT_MAX 1024u
 
@@ -73,6 +76,14 @@ struct link_private {
     uint32_t final_count;        /* declarations its FINAL said it takes */
 
     struct batch batch;
+    /* Declarations are taken in slices where they cost much (routes.c) */
+    struct control *declared; /* lists of which a part is still to be taken; NULL: none */
+    size_t declared_at;       /* how much of them is taken */
+    uint64_t declared_nonce;
+    uint64_t slice_began;
+    uint64_t slice_steps; /* that its declarations took since then */
+    uint64_t slice_at;    /* when it goes on; NEVER: it is not stalled */
+
     struct refusal *refusals; /* what it registered and we shall never take */
     uint32_t n_refusals;
     bool broken;      /* output was lost: to be closed */
@@ -116,6 +127,8 @@ struct mesh {
     uint64_t not_before; /* in a tick: no link is armed for a time before */
     uint64_t announce_at;
     bool leaving;
+    bool sliced;        /* in a tick: some link had its slice */
+    size_t put_off;     /* declarations that wait for one */
     bool any_broken;    /* some link may be, or handed_over */
     struct buf scratch; /* frames under construction */
     struct mesh_counts counts;
@@ -240,11 +253,14 @@ void batch_clear(struct batch *b);
 
 /* ---- routes.c: INTENT(S), INTEREST(S), DIGEST ---- */
 
-void routes_receive(struct mesh *m, struct mesh_link *l, const struct control *c,
-                    const struct header *h, struct moment now);
+/* Take the lists of a frame or a HANDSHAKE; what they hold may become the link's own. */
+void routes_receive(struct mesh *m, struct mesh_link *l, struct control *c, uint64_t nonce,
+                    struct moment now);
+/* Go on with what was put off: a slice of it, or all. */
+void routes_tick(struct mesh *m, struct mesh_link *l, struct moment now);
+void routes_finish(struct mesh *m, struct mesh_link *l, struct moment now);
+void routes_abandon(struct mesh *m, struct mesh_link *l);
 /* A refusal names `nonce`, the timestamp of the frame that declared. */
-void routes_register(struct mesh *m, struct mesh_link *l, const struct decl *items, size_t count,
-                     bool intents, uint64_t nonce, struct moment now);
 void digest_send(struct mesh *m, struct mesh_link *l, bool resync, struct moment now);
 void digest_receive(struct mesh *m, struct mesh_link *l, const struct control *c,
                     struct moment now);

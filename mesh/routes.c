@@ -73,45 +73,172 @@ static void refuse_route(struct mesh *m, struct mesh_link *l, const struct decl 
 }
 
 /* Expiry is looked at when the first of these could be due, not at each refresh. */
-static void expect_refresh(struct mesh *m, struct mesh_link *l, const struct decl *items,
-                           size_t count, struct moment now)
+static void expect_refresh(struct mesh *m, struct mesh_link *l, const struct decl *d,
+                           struct moment now)
 {
-    uint64_t ttl = NEVER;
-    for (size_t i = 0; i < count; i++) {
-        if (items[i].registered && items[i].ttl_ns)
-            ttl = min_u64(ttl, items[i].ttl_ns);
-    }
+    uint64_t ttl = d->registered && d->ttl_ns ? d->ttl_ns : NEVER;
     if (l->hs.base || ttl >= NEVER - now.mono_ns || now.mono_ns + ttl >= l->priv->expire_at)
         return;
     l->priv->expire_at = now.mono_ns + ttl;
     link_arm(m, l, l->priv->expire_at);
 }
 
-void routes_register(struct mesh *m, struct mesh_link *l, const struct decl *items, size_t count,
-                     bool intents, uint64_t nonce, struct moment now)
+/* ---- Taking declarations ---- */
+
+/* Lists one behind the other: of a frame the one, of a HANDSHAKE intents and interests. */
+static size_t declared_count(const struct control *c)
 {
-    unsigned refused = 0;
-    for (size_t i = 0; i < count; i++) {
-        int rc = intents ? router_learn_intent(m->router, l->id, &items[i], now.mono_ns)
-                         : router_learn_interest(m->router, l->id, &items[i], now.mono_ns);
-        if (rc == 0 || !items[i].registered)
-            forget_refusal(l->priv, &items[i], intents);
-        else if (is_final(rc))
-            note_refusal(l->priv, &items[i], intents);
-        if (rc == WEFT_ENOMEM)
-            link_break(m, l);
-        else if (rc < 0 && refused++ < REFUSALS_MAX)
-            refuse_route(m, l, &items[i], intents, nonce, rc, now);
-    }
-    expect_refresh(m, l, items, count, now);
+    return c->type == MSG_HANDSHAKE ? c->handshake.n_intents + c->handshake.n_interests
+                                    : c->decls.count;
 }
 
-void routes_receive(struct mesh *m, struct mesh_link *l, const struct control *c,
-                    const struct header *h, struct moment now)
+static const struct decl *declared_item(const struct control *c, size_t i, bool *ret_intent)
 {
-    bool intents = c->type == MSG_INTENT || c->type == MSG_INTENTS;
-    routes_register(m, l, c->decls.items, c->decls.count, intents, h->timestamp, now);
+    if (c->type != MSG_HANDSHAKE) {
+        *ret_intent = c->type == MSG_INTENT || c->type == MSG_INTENTS;
+        return &c->decls.items[i];
+    }
+    *ret_intent = i < c->handshake.n_intents;
+    return *ret_intent ? &c->handshake.intents[i]
+                       : &c->handshake.interests[i - c->handshake.n_intents];
 }
+
+static void take_one(struct mesh *m, struct mesh_link *l, const struct decl *d, bool intent,
+                     uint64_t nonce, unsigned *refused, struct moment now)
+{
+    int rc = intent ? router_learn_intent(m->router, l->id, d, now.mono_ns)
+                    : router_learn_interest(m->router, l->id, d, now.mono_ns);
+    if (rc == 0 || !d->registered)
+        forget_refusal(l->priv, d, intent);
+    else if (is_final(rc))
+        note_refusal(l->priv, d, intent);
+    if (rc == WEFT_ENOMEM)
+        link_break(m, l);
+    else if (rc < 0 && (*refused)++ < REFUSALS_MAX)
+        refuse_route(m, l, d, intent, nonce, rc, now);
+    expect_refresh(m, l, d, now);
+}
+
+/* From `at` on, until the link has had its slice. Returns how far that was. */
+static size_t take(struct mesh *m, struct mesh_link *l, const struct control *c, size_t at,
+                   uint64_t nonce, uint64_t slice, struct moment now)
+{
+    size_t count = declared_count(c);
+    unsigned refused = 0;
+    while (at < count && l->priv->slice_steps < slice) {
+        uint64_t before = router_steps(m->router);
+        bool intent;
+        const struct decl *d = declared_item(c, at++, &intent);
+        take_one(m, l, d, intent, nonce, &refused, now);
+        l->priv->slice_steps += router_steps(m->router) - before;
+    }
+    return at;
+}
+
+/* ---- Slices ----
+ *
+ * A pattern may cover any number of routes, and one frame hold any number of patterns: what a link
+ * declares is taken until it has cost SLICE_STEPS, and the link fed no more until the others had
+ * their turn. */
+
+static void stall(struct mesh *m, struct mesh_link *l, uint64_t until)
+{
+    bool first = l->priv->slice_at == NEVER;
+    l->priv->slice_at = until;
+    link_arm(m, l, until);
+    if (first && m->ops->stall)
+        m->ops->stall(m->ctx, l, true);
+}
+
+static void unstall(struct mesh *m, struct mesh_link *l)
+{
+    bool stalled = l->priv->slice_at != NEVER;
+    l->priv->slice_at = NEVER;
+    if (stalled && m->ops->stall)
+        m->ops->stall(m->ctx, l, false);
+}
+
+/* Keep what is left of the lists, which `c` holds no more then. Where there is no room for that it
+ * is left out: the tables differ then, and the next DIGEST asks for it. */
+static void put_off(struct mesh *m, struct mesh_link *l, struct control *c, size_t at,
+                    uint64_t nonce)
+{
+    size_t count = declared_count(c);
+    if (m->put_off + count > PUT_OFF_MAX)
+        return;
+    l->priv->declared = mem_alloc(sizeof(*c));
+    if (!l->priv->declared)
+        return;
+    m->put_off += count;
+    *l->priv->declared = *c;
+    *c = (struct control){.type = c->type};
+    l->priv->declared_at = at;
+    l->priv->declared_nonce = nonce;
+}
+
+void routes_receive(struct mesh *m, struct mesh_link *l, struct control *c, uint64_t nonce,
+                    struct moment now)
+{
+    struct link_private *p = l->priv;
+    if (now.mono_ns - p->slice_began >= SLICE_NS) {
+        p->slice_began = now.mono_ns;
+        p->slice_steps = 0;
+    }
+    size_t at = take(m, l, c, 0, nonce, SLICE_STEPS, now);
+    if (p->slice_steps < SLICE_STEPS)
+        return;
+    if (at < declared_count(c))
+        put_off(m, l, c, at, nonce);
+    stall(m, l, now.mono_ns + SLICE_NS);
+}
+
+void routes_abandon(struct mesh *m, struct mesh_link *l)
+{
+    if (l->priv->declared) {
+        m->put_off -= declared_count(l->priv->declared);
+        control_fini(l->priv->declared);
+        mem_free(l->priv->declared);
+    }
+    l->priv->declared = NULL;
+}
+
+static void go_on(struct mesh *m, struct mesh_link *l, uint64_t slice, struct moment now)
+{
+    struct link_private *p = l->priv;
+    p->slice_began = now.mono_ns;
+    p->slice_steps = 0;
+    p->declared_at = take(m, l, p->declared, p->declared_at, p->declared_nonce, slice, now);
+    if (p->declared_at == declared_count(p->declared))
+        routes_abandon(m, l);
+}
+
+/* One link a tick has a slice; the others come first next time, for its time is later. */
+void routes_tick(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    struct link_private *p = l->priv;
+    if (p->slice_at > now.mono_ns)
+        return;
+    if (p->declared && m->sliced) {
+        link_arm(m, l, p->slice_at);
+        return;
+    }
+    if (p->declared) {
+        m->sliced = true;
+        go_on(m, l, SLICE_STEPS, now);
+    }
+    if (p->declared)
+        stall(m, l, now.mono_ns + SLICE_NS);
+    else
+        unstall(m, l);
+}
+
+void routes_finish(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    if (l->priv->declared)
+        go_on(m, l, NEVER, now);
+}
+
+/* ---- Digests ---- */
 
 void digest_send(struct mesh *m, struct mesh_link *l, bool resync, struct moment now)
 {

@@ -263,6 +263,11 @@ static size_t parse(struct conn *c, const uint8_t *data, size_t len)
     size_t used = 0;
     while (c->state == CONN_OPEN && !c->paused) {
         struct frame frame;
+        if (c->stalled) {
+            c->pause_until = NEVER;
+            pause_reading(c);
+            break;
+        }
         int rc = frame_scan_compact(data + used, len - used, c->rx_max, &frame)
                      ? 1
                      : frame_scan(data + used, len - used, c->rx_max, &frame);

@@ -72,20 +72,33 @@ static void glue_retire(void *ctx, struct mesh_link *link)
     c->retired = true;
 }
 
-static void glue_hold(void *ctx, struct mesh_link *link, bool on)
+static void resume(weft_node *node)
 {
-    weft_node *node = ctx;
-    struct conn *c = link->user;
-    if (!c)
-        return;
-    c->held = on;
-    if (on)
-        return;
     plane_lock(node);
     bool wake = node_todo(node, TODO_RESUME);
     plane_unlock(node);
     if (wake)
         node_wake(node);
+}
+
+static void glue_hold(void *ctx, struct mesh_link *link, bool on)
+{
+    struct conn *c = link->user;
+    if (!c)
+        return;
+    c->held = on;
+    if (!on)
+        resume(ctx);
+}
+
+static void glue_stall(void *ctx, struct mesh_link *link, bool on)
+{
+    struct conn *c = link->user;
+    if (!c)
+        return;
+    c->stalled = on;
+    if (!on)
+        resume(ctx);
 }
 
 static void glue_close(void *ctx, struct mesh_link *link, bool drain)
@@ -156,6 +169,7 @@ const struct mesh_ops node_mesh_ops = {
     .replaced = glue_replaced,
     .retire = glue_retire,
     .hold = glue_hold,
+    .stall = glue_stall,
     .close = glue_close,
     .intents_seen = glue_intents_seen,
     .event = glue_event,

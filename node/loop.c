@@ -512,6 +512,7 @@ static void on_timer(uv_timer_t *timer)
     weft_node *node = timer->data;
     node_enter(node);
     node->armed = NEVER;
+    node->in_timer = true;
     struct moment now = node_now();
     list_each (it, &node->paused)
         mesh_paused(node->mesh, list_entry(it, struct conn, paused_node)->link, now);
@@ -528,6 +529,7 @@ static void on_timer(uv_timer_t *timer)
         node->save_at = now.mono_ns + SAVE_NS;
     }
     node_leave(node);
+    node->in_timer = false;
 }
 
 void node_rearm(weft_node *node)
@@ -543,7 +545,9 @@ void node_rearm(weft_node *node)
         return;
     }
     uint64_t mono = node_now().mono_ns;
+    uint64_t ms = next > mono ? (next - mono + NS_PER_MS - 1) / NS_PER_MS : 0;
+    if (node->in_timer && ms == 0)
+        ms = 1; /* libuv would call on_timer again before it looks at any socket */
     uv_update_time(node->loop);
-    uv_timer_start(&node->timer, on_timer,
-                   next > mono ? (next - mono + NS_PER_MS - 1) / NS_PER_MS : 0, 0);
+    uv_timer_start(&node->timer, on_timer, ms, 0);
 }

@@ -83,6 +83,7 @@ struct conn {
     struct alias_table aliases;
     uint32_t last_alias; /* cache of the table */
     struct flow *last_flow;
+    bool stalled;         /* no frame is taken: the mesh has others come first */
     bool held;            /* no message is taken: an older link to the node is read to its end */
     bool retired;         /* no message is queued: another link carries them */
     uint32_t replaced_by; /* id of the link in its place, as far as that has interests; 0: none */
@@ -319,6 +320,7 @@ struct weft_node {
     uv_sem_t running; /* the own thread has started */
     uint64_t started;
     uint64_t armed;                                     /* when the timer fires */
+    bool in_timer;                                      /* its callback runs */
     uint64_t delivered, relayed, messages_in, bytes_in; /* loop */
     uint64_t next_token;
     void (*on_detached)(void *user);

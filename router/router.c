@@ -277,6 +277,11 @@ void router_each_advert(const struct router *router, const struct endpoint_optio
     each_advert(router, &to, fn, ctx);
 }
 
+uint64_t router_steps(const struct router *router)
+{
+    return router->routes.steps + router->patterns.steps;
+}
+
 uint64_t router_generation(const struct router *router)
 {
     return router->generation;

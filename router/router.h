@@ -245,6 +245,10 @@ struct router_counts {
 };
 void router_count(const struct router *router, struct router_counts *ret_counts);
 
+/* Nodes of its tables visited so far because of wildcards: what declarations cost beyond their
+ * number. */
+uint64_t router_steps(const struct router *router);
+
 /* Changes whenever anything was opened, closed, learnt or forgotten. */
 uint64_t router_generation(const struct router *router);
 

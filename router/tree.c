@@ -306,9 +306,16 @@ struct walk {
     void *ctx;
 };
 
+/* The count is no part of what the tree holds. */
+static void count_step(const struct walk *w)
+{
+    ((struct tree *)(uintptr_t)w->tree)->steps++;
+}
+
 static void each_pattern_from(const struct walk *w, struct entry *top)
 {
     for (struct entry *e = top; e; e = walk_below(top, e, w->near)) {
+        count_step(w);
         if (!e->route)
             continue;
         struct route pattern = entry_route(e);
@@ -350,6 +357,7 @@ void tree_each_cover(const struct tree *patterns, const struct route *route, boo
 static void each_route_from(const struct walk *w, struct entry *top)
 {
     for (struct entry *e = top; e; e = walk_below(top, e, w->near)) {
+        count_step(w);
         if (!e->route)
             continue;
         struct route route = entry_route(e);
@@ -370,9 +378,11 @@ static void climb_routes(const struct walk *w, struct entry *at, size_t i)
     if (is_step(step, "**")) {
         each_route_from(w, at);
     } else if (is_step(step, "*")) {
-        for (struct entry *e = visited(at->child, w->near); e; e = visited(e->next, w->near))
+        for (struct entry *e = visited(at->child, w->near); e; e = visited(e->next, w->near)) {
+            count_step(w);
             if (i > 0 || e->text[0] != '#') /* patterns never match hashed routes */
                 climb_routes(w, e, i + 1);
+        }
     } else {
         struct entry *e = visited(child_at(w->tree, at, step), w->near);
         if (e)

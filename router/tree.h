@@ -48,6 +48,7 @@ struct entry {
 struct tree {
     struct table nodes;
     struct entry *root;
+    uint64_t steps; /* nodes visited because of a wildcard, in all */
 };
 
 /* Errors: WEFT_ENOMEM. */

@@ -20,6 +20,7 @@ struct raw {
     char me[64];
     const char *you;
     uint64_t incarnation;
+    uint8_t node; /* its id */
 };
 
 static void raw_write(struct raw *r, const void *data, size_t size)
@@ -66,7 +67,7 @@ static void raw_await(struct raw *r, uint32_t type)
 
 static void raw_shake(struct raw *r, enum stage stage)
 {
-    static const uint8_t id[16] = {1};
+    uint8_t id[16] = {r->node};
     raw_send(r, &(struct control){.type = MSG_HANDSHAKE,
                                   .handshake = {.me = r->me,
                                                 .you = r->you,
@@ -76,16 +77,16 @@ static void raw_shake(struct raw *r, enum stage stage)
                                                 .incarnation = r->incarnation,
                                                 .network = "",
                                                 .agent = "raw",
-                                                .features = FEATURE_COMPACT}});
+                                                .features = FEATURE_COMPACT | FEATURE_PATTERNS}});
 }
 
 /* Connect to a node on tcp, up to DONE. */
-static void raw_open_as(struct raw *r, weft_node *node, uint64_t incarnation)
+static void raw_open_as(struct raw *r, weft_node *node, uint8_t id, uint64_t incarnation)
 {
     struct url url;
-    *r = (struct raw){.you = weft_node_url(node), .incarnation = incarnation};
+    *r = (struct raw){.you = weft_node_url(node), .incarnation = incarnation, .node = id};
     buf_init(&r->in, FRAME_MAX_LIMIT);
-    snprintf(r->me, sizeof(r->me), "tcp://127.0.0.1:9/raw");
+    snprintf(r->me, sizeof(r->me), "tcp://127.0.0.1:%u/raw", id);
     CHECK_EQ(url_parse(r->you, strlen(r->you), &url, NULL), 0);
     struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)url.port)};
     addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -102,7 +103,7 @@ static void raw_open_as(struct raw *r, weft_node *node, uint64_t incarnation)
 
 static void raw_open(struct raw *r, weft_node *node)
 {
-    raw_open_as(r, node, 1);
+    raw_open_as(r, node, 1, 1);
 }
 
 static void raw_close(struct raw *r)
@@ -259,7 +260,7 @@ TEST(raw, what_waits_unread_counts_as_lost)
     for (int i = 0; i < SENT; i++)
         raw_message(&former, 5, "some twenty bytes or so");
     UNTIL(fx_stats(node).delivered > 0);
-    raw_open_as(&next, node, 2);
+    raw_open_as(&next, node, 1, 2);
     events_wait(&events, WEFT_EVENT_PEER_DOWN, 1);
     UNTIL(fx_stats(node).delivered + fx_dropped(node) == SENT);
     CHECK(fx_stats(node).dropped[WEFT_DROP_LINK] > 0);
@@ -291,5 +292,48 @@ TEST(raw, what_comes_too_late_counts_as_lost)
     CHECK_EQ(fx_stats(node).dropped[WEFT_DROP_LINK], (uint64_t)LATE);
     raw_close(&r);
     weft_interest_close(in);
+    CHECK_EQ(weft_node_close(node), 0);
+}
+
+/* ---- What costs the node much ---- */
+
+#define OWN_ROUTES 2000
+#define PATTERNS 3000
+
+static void raw_patterns(struct raw *r)
+{
+    static struct decl decls[PATTERNS];
+    static char texts[PATTERNS][32];
+    for (int i = 0; i < PATTERNS; i++) {
+        snprintf(texts[i], sizeof(texts[i]), "t.P@**.z%d", i);
+        decls[i] = (struct decl){.route = texts[i], .registered = true, .origin = ""};
+    }
+    raw_send(
+        r, &(struct control){.type = MSG_INTERESTS, .decls = {.items = decls, .count = PATTERNS}});
+}
+
+/* Patterns that each walk all our routes, thousands in one frame: others are answered while they
+ * are taken, what follows on the same link waits, and in the end all are there. */
+TEST(raw, patterns_that_walk_everything_hold_up_nobody)
+{
+    struct raw greedy, other;
+    weft_node *node = fx_open("tcp://127.0.0.1:0/a", NULL, NULL);
+    static weft_intent *out[OWN_ROUTES];
+    char text[64];
+    for (int i = 0; i < OWN_ROUTES; i++) {
+        snprintf(text, sizeof(text), "t.P@a.x%d.z%d", i, i);
+        out[i] = fx_publish(node, text);
+    }
+    raw_open_as(&greedy, node, 1, 1);
+    raw_open_as(&other, node, 2, 1);
+    raw_patterns(&greedy);
+    UNTIL(fx_stats(node).remote_interests > 0);
+    raw_sync(&other);
+    CHECK(fx_stats(node).remote_interests < PATTERNS);
+    raw_sync(&greedy);
+    CHECK_EQ(fx_stats(node).remote_interests, PATTERNS);
+    CHECK_EQ(weft_intent_interested(out[0]), 1);
+    raw_close(&greedy);
+    raw_close(&other);
     CHECK_EQ(weft_node_close(node), 0);
 }
