@@ -19,6 +19,7 @@
 #define SELF "tcp://10.0.0.50:7400/self"
 #define EPOCH (UINT64_C(1700000000) * NS_PER_SEC)
 #define NAMES 6
+#define OUT_MAX (8 * ADDRBOOK_DIALS_MAX) /* so many of a kind, which may change while it is out */
 
 static const uint8_t own_id[16] = "the book's owner";
 static const char *const urls[NAMES] = {
@@ -30,7 +31,7 @@ struct bench {
     struct addrbook *book;
     struct prng prng;
     struct moment now;
-    uint32_t out[ADDRBOOK_DIALS_MAX]; /* reservations */
+    uint32_t out[OUT_MAX]; /* reservations */
     unsigned n_out;
 };
 
@@ -119,17 +120,24 @@ static void check_damage(const struct buf *saved, uint8_t place)
 
 /* ---- The book ---- */
 
+static bool is_out(const struct bench *b, uint32_t entry)
+{
+    for (unsigned i = 0; i < b->n_out; i++) {
+        if (b->out[i] == entry)
+            return true;
+    }
+    return false;
+}
+
 static void dial_all(struct bench *b)
 {
     struct addrbook_dial dial;
     while (addrbook_next_dial(b->book, b->now, &dial)) {
-        CHECK(b->n_out < ADDRBOOK_DIALS_MAX);
+        CHECK(b->n_out < OUT_MAX && !is_out(b, dial.entry));
         CHECK(dial.url && dial.url[0] && dial.entry);
         b->out[b->n_out++] = dial.entry;
     }
-    uint64_t deadline = addrbook_deadline(b->book);
-    CHECK(deadline > b->now.mono_ns);
-    CHECK(b->n_out < ADDRBOOK_DIALS_MAX || deadline == NEVER);
+    CHECK(addrbook_deadline(b->book) > b->now.mono_ns);
 }
 
 /* Report one reservation back. */

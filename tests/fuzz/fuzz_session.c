@@ -29,7 +29,7 @@ static void connect_some(struct world *w, const struct record *r)
     unsigned used = 0;
     for (size_t i = 0; i < SLOTS; i++)
         used += w->slots[i].used;
-    for (unsigned i = 0; i <= r->b / 16 && used + i + 12 < SLOTS; i++)
+    for (unsigned i = 0; i <= r->b / 16 && used + i + 24 < SLOTS; i++)
         world_connect(w, who, (r->b & 1) || !who->host[0]);
 }
 

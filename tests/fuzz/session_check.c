@@ -295,6 +295,8 @@ static void check_flows(const struct world *w, const struct router *router)
 
 /* ---- The address book ---- */
 
+/* By one of its names, that is; which entries are names of a node without id, the book alone knows.
+ */
 static bool is_linked(const struct world *w, const struct addrbook_view *view)
 {
     struct url url;
@@ -305,7 +307,8 @@ static bool is_linked(const struct world *w, const struct addrbook_view *view)
             continue;
         if ((view->node_id && l->hs.has_node_id &&
              memcmp(view->node_id, l->hs.node_id, sizeof(l->hs.node_id)) == 0) ||
-            same_address(l->hs.peer.text, &url) || same_address(l->priv->dialled, &url))
+            (!view->node_id && !l->hs.has_node_id) || same_address(l->hs.peer.text, &url) ||
+            same_address(l->priv->dialled, &url))
             return true;
     }
     return false;
