@@ -38,7 +38,9 @@
 #define IDLE_NS (60 * NS_PER_SEC)
 #define SETTLED_NS (90 * NS_PER_SEC)
 #define SETTLED_MANY_NS (40 * NS_PER_SEC) /* with more nodes than MANY: a round of DIGESTs */
+#define SETTLED_HUGE_NS (10 * NS_PER_SEC) /* than HUGE: of PINGs; a second takes half a minute */
 #define MANY 50u
+#define HUGE 500
 #define PULL_NS (5 * NS_PER_SEC)
 #define LAST_MESSAGES 3u
 #define SECOND_DIALS 12u
@@ -395,7 +397,10 @@ static bool stays_right(struct sim *s)
 {
     char why[256] = "";
     struct net_counts before = *net_counts(s->net);
-    net_run(s->net, net_count(s->net) > MANY ? SETTLED_MANY_NS : SETTLED_NS);
+    uint32_t nodes = net_count(s->net);
+    net_run(s->net, nodes > HUGE   ? SETTLED_HUGE_NS
+                    : nodes > MANY ? SETTLED_MANY_NS
+                                   : SETTLED_NS);
     if (!net_whole(s->net, why, sizeof(why)))
         return fail(s, "does not stay whole", why);
     /* A second address is refused as one too many, and tried again after ever longer pauses, until
