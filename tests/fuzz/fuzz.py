@@ -134,6 +134,13 @@ def afl(build, target, seconds, findings):
     return run
 
 
+def keep(target, path):
+    """What was found becomes a regression input: a test of every build configured from now on."""
+    folder = os.path.join(HERE, "regressions", target)
+    os.makedirs(folder, exist_ok=True)
+    return shutil.copy(path, folder)
+
+
 def tell(run):
     for path in run.found:
         print(f"fuzz: FOUND {os.path.relpath(path)}\n"
@@ -232,13 +239,12 @@ def main():
         return shrink(args.build, args.shrink)
     if not args.seconds:
         parser.error("for how many SECONDS?")
-    findings = os.path.join(HERE, "regressions", args.target)
+    findings = os.path.join(args.build, "findings", args.target)
     if args.afl:
         run = afl(args.build, args.target, args.seconds, findings)
     else:
         run = libfuzzer(args.build, args.target, args.seconds, findings, echo=True)
-    if not os.listdir(findings):
-        os.rmdir(findings)
+    run.found = [keep(args.target, path) for path in run.found]
     return tell(run)
 
 
