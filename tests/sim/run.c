@@ -398,9 +398,7 @@ static bool stays_right(struct sim *s)
     char why[256] = "";
     struct net_counts before = *net_counts(s->net);
     uint32_t nodes = net_count(s->net);
-    net_run(s->net, nodes > HUGE   ? SETTLED_HUGE_NS
-                    : nodes > MANY ? SETTLED_MANY_NS
-                                   : SETTLED_NS);
+    net_run(s->net, nodes > HUGE ? SETTLED_HUGE_NS : nodes > MANY ? SETTLED_MANY_NS : SETTLED_NS);
     if (!net_whole(s->net, why, sizeof(why)))
         return fail(s, "does not stay whole", why);
     /* A second address is refused as one too many, and tried again after ever longer pauses, until

@@ -13,6 +13,8 @@
  * learnt of again for 10 min: longer, and two nodes may stay apart for that time. */
 #define REFUSAL_MAX_MS 6000u
 #define CALM_STEPS 200u /* at most, whatever the size */
+#define HUGE 500u       /* nodes, from which on each route is told to so many that there are ... */
+#define HUGE_STEPS 30u  /* ... fewer */
 
 static const char *const names[] = {
 #define X(name, text) [STEP_##name] = text,
@@ -168,7 +170,7 @@ void schedule_draw(struct schedule *s, uint64_t seed, uint32_t nodes, bool calm)
         add_start(&d, i ? pick(&d, STARTS_MS) : 0, i, false);
     uint32_t steps = 20 + 4 * nodes + pick(&d, 4 * nodes), at = pick(&d, 3000);
     if (calm && steps > CALM_STEPS)
-        steps = CALM_STEPS;
+        steps = nodes > HUGE ? HUGE_STEPS : CALM_STEPS;
     uint32_t pace = 2 * (calm ? 8000 + pick(&d, 8000) : 15000 + pick(&d, 45000)) / steps;
     for (uint32_t i = 0; i < steps; i++) {
         at += pick(&d, pace ? pace : 1);
