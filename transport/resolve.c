@@ -9,8 +9,8 @@
  * - The resolver cannot be interrupted. Who does not want the answer any more lets go of it: the
  *   handle closes at once, the thread goes on until the resolver returns, and frees the rest. It
  *   keeps neither the loop nor the process from ending.
- * - LOOKUPS_MAX are under way, or there is no thread: told like a name that does not resolve, so
- *   that it is tried again. */
+ * - LOOKUPS_MAX are under way: the next waits until one is over.
+ * - There is no thread: told like a name that does not resolve, so that it is tried again. */
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -20,6 +20,7 @@
 
 #include <weft/weft.h>
 
+#include "base/list.h"
 #include "base/mem.h"
 #include "transport/private.h"
 
@@ -29,7 +30,8 @@ struct resolve {
     uv_async_t done;
     resolve_fn *fn;
     void *user;
-    int refs;               /* lock; the loop's and the thread's */
+    struct list node;       /* lock; in waiting */
+    int refs;               /* lock; the loop's, and the thread's or the list's */
     bool wanted;            /* lock; the loop waits for it */
     int error;              /* lock; 0 or WEFT_E… */
     struct addrinfo *addrs; /* lock */
@@ -38,7 +40,8 @@ struct resolve {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned under_way; /* lock */
+static unsigned under_way;                         /* lock; threads */
+static struct list waiting = {&waiting, &waiting}; /* lock; for a thread */
 
 static void resolve_unref(struct resolve *r)
 {
@@ -52,9 +55,9 @@ static void resolve_unref(struct resolve *r)
     mem_free(r);
 }
 
-static void *look_up(void *arg)
+/* Returns who waits to be looked up next, or NULL: this thread is needed no more. */
+static struct resolve *look_up(struct resolve *r)
 {
-    struct resolve *r = arg;
     struct addrinfo *addrs = NULL, want = {
                                        .ai_family = AF_UNSPEC,
                                        .ai_socktype = SOCK_STREAM,
@@ -63,13 +66,21 @@ static void *look_up(void *arg)
                                    };
     int rc = getaddrinfo(r->host, r->port, &want, &addrs);
     pthread_mutex_lock(&lock);
-    under_way--;
     r->addrs = rc == 0 ? addrs : NULL;
     r->error = rc == 0 ? 0 : rc == EAI_MEMORY ? WEFT_ENOMEM : WEFT_ERESOLVE;
     if (r->wanted)
         uv_async_send(&r->done);
+    struct list *next = list_pop(&waiting);
+    under_way -= next == NULL;
     pthread_mutex_unlock(&lock);
     resolve_unref(r);
+    return next ? list_entry(next, struct resolve, node) : NULL;
+}
+
+static void *look_up_all(void *arg)
+{
+    for (struct resolve *r = arg; r; r = look_up(r))
+        ;
     return NULL;
 }
 
@@ -82,6 +93,10 @@ void resolve_abandon(struct resolve *r)
 {
     pthread_mutex_lock(&lock);
     r->wanted = false;
+    if (!list_empty(&r->node)) { /* it waits for a thread */
+        list_remove(&r->node);
+        r->refs--;
+    }
     pthread_mutex_unlock(&lock);
     uv_close((uv_handle_t *)&r->done, on_closed);
 }
@@ -111,22 +126,24 @@ static int start_thread(struct resolve *r)
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&thread, &attr, look_up, r);
+    int rc = pthread_create(&thread, &attr, look_up_all, r);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
     return rc == 0 ? 0 : WEFT_ERESOLVE;
 }
 
-/* Take one of the places and start; on failure nothing is left but the handle. */
+/* Start a thread, or wait for one; on failure nothing is left but the handle. */
 static int begin(struct resolve *r)
 {
     pthread_mutex_lock(&lock);
     bool room = under_way < LOOKUPS_MAX;
     under_way += room;
-    r->refs += room;
+    r->refs++;
+    if (!room)
+        list_push(&waiting, &r->node);
     pthread_mutex_unlock(&lock);
     if (!room)
-        return WEFT_ERESOLVE;
+        return 0;
     int rc = start_thread(r);
     if (rc == 0)
         return 0;
@@ -148,6 +165,7 @@ int resolve_start(uv_loop_t *loop, const char *host, const char *port, resolve_f
     r->user = user;
     r->refs = 1;
     r->wanted = true;
+    list_init(&r->node);
     memcpy(r->host, host, len + 1);
     snprintf(r->port, sizeof(r->port), "%s", port);
     if (uv_async_init(loop, &r->done, on_done) < 0) {

@@ -170,11 +170,16 @@ class Fragile(unittest.TestCase):
         self.ends("nobody here is interested in")
 
     def test_message_right_after_intent(self):
-        self.start("--subscribe", ROUTE)
-        self.peer.expect("INTEREST")
-        self.peer.send(wire.message("INTENT", route=ROUTE, register=True) +
-                       wire.frame("MESSAGE", b"\x0a\x06seq=0 ", ROUTE))
-        self.ends("within 1 ms after its INTENT")
+        for _ in range(20):  # on a busy machine more than 1 ms may pass where the two are made or read
+            self.start("--subscribe", ROUTE)
+            self.peer.expect("INTEREST")
+            self.peer.send(wire.message("INTENT", route=ROUTE, register=True) +
+                           wire.frame("MESSAGE", b"\x0a\x06seq=0 ", ROUTE))
+            code, events = self.base.finish()
+            if code == 1:
+                break
+        self.assertEqual(code, 1, events)
+        self.assertIn("within 1 ms after its INTENT", events[-1]["reason"])
 
     def test_message_a_while_after_intent(self):
         self.start("--subscribe", ROUTE)
