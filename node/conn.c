@@ -446,17 +446,15 @@ void conn_resume(struct conn *c)
 {
     c->paused = false;
     list_remove(&c->paused_node);
-    size_t used = parse(c, c->partial.data, c->partial.len);
-    if (c->state != CONN_OPEN)
-        return;
+    size_t used = consume(c, c->partial.data, c->partial.len);
     if (used && used == c->partial.len)
         buf_fini(&c->partial);
     else
         buf_consume(&c->partial, used);
-    if (c->paused)
+    if (c->paused || c->state == CONN_CLOSING)
         return;
-    int rc = stream_read_start(c->stream);
-    if (rc < 0)
+    int rc = stream_read_start(c->stream); /* for the end at least, if what waited ended the link */
+    if (rc < 0 && c->state == CONN_OPEN)
         mesh_ended(c->node->mesh, c->link, rc, node_now());
 }
 

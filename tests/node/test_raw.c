@@ -295,6 +295,41 @@ TEST(raw, what_comes_too_late_counts_as_lost)
     CHECK_EQ(weft_node_close(node), 0);
 }
 
+/* What ends a link may have waited itself, behind messages that had no room: what comes behind it
+ * is read on and counted, as it is where nothing waited. */
+TEST(raw, what_follows_a_goodbye_that_waited_counts_as_lost)
+{
+    enum { SENT = 300, LATE = 7 };
+    struct raw r;
+    struct events events;
+    events_init(&events);
+    weft_node *node = fx_open("tcp://127.0.0.1:0/a", NULL, &events);
+    weft_subscribe_options options;
+    weft_subscribe_options_init(&options);
+    options.queue = 1000;
+    options.block_ms = 10 * WAIT_MS;
+    weft_interest *in;
+    CHECK_EQ(weft_subscribe(node, "t.P@raw.x", &options, &in), 0);
+    raw_open(&r, node);
+    raw_intent(&r, "t.P@raw.x", 5, true);
+    for (int i = 0; i < SENT; i++)
+        raw_message(&r, 5, "some twenty bytes or so");
+    raw_send(&r, &(struct control){.type = MSG_GOODBYE,
+                                   .goodbye = {.reason = GOODBYE_SHUTDOWN, .description = "bye"}});
+    for (int i = 0; i < LATE; i++)
+        raw_message(&r, 5, "behind it");
+    for (int i = 0; i < SENT; i++)
+        expect(in, "some twenty bytes or so");
+    events_wait(&events, WEFT_EVENT_PEER_DOWN, 1);
+    for (int i = 0; i < LATE; i++)
+        raw_message(&r, 5, "too late");
+    UNTIL(fx_dropped(node) == 2ull * LATE);
+    CHECK_EQ(fx_stats(node).dropped[WEFT_DROP_LINK], 2ull * LATE);
+    raw_close(&r);
+    weft_interest_close(in);
+    CHECK_EQ(weft_node_close(node), 0);
+}
+
 /* ---- What costs the node much ---- */
 
 #define OWN_ROUTES 2000
