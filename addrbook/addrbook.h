@@ -40,7 +40,11 @@ struct addrbook;
 #define ADDRBOOK_FORMING_NS                                                                        \
     (500 * NS_PER_MS) /* and then as long as links come, each sooner than this after the last */
 #define ADDRBOOK_POLITE_MAX_NS (5 * NS_PER_SEC) /* but no longer than this in all */
-#define ADDRBOOK_TOMBSTONE_NS (600 * NS_PER_SEC)
+/* Who has departed is not dialled for so long: for 10 s others may still hold a dead link to it,
+ * and tell its name in good faith. */
+#define ADDRBOOK_HOLD_NS (15 * NS_PER_SEC)
+#define ADDRBOOK_TOMBSTONE_NS (600 * NS_PER_SEC) /* who was forgotten is not heard of for so long  \
+                                                  */
 #define ADDRBOOK_DORMANT_NS                                                                        \
     (600 * NS_PER_SEC) /* a given-up peer that was once reached is tried so often */
 
@@ -82,19 +86,22 @@ int addrbook_add_configured(struct addrbook *book, const char *url,
 /* A name from a PEERS message of `source` (its FQN). `remote` is true unless the source's
  * connection comes from this host: then loopback names are refused. New: due at once if our FQN is
  * the smaller string, else after ADDRBOOK_POLITE_NS, and later while the mesh forms: as long as
- * links come, the smaller may still be busy with others. Known and waiting in backoff: pulled
- * forward likewise, at most once in 5 s. Returns 1 if it is new, 0 if it was known. Errors:
- * WEFT_EURL, WEFT_EDENIED (unspecified address, loopback from off-host, not dialable), WEFT_ESELF,
- * WEFT_ELIMIT, WEFT_EFORGOTTEN (tombstone), WEFT_ENOMEM. */
+ * links come, the smaller may still be busy with others. Departed: likewise, but not before
+ * ADDRBOOK_HOLD_NS after that. Known and waiting in backoff: pulled forward likewise, at most once
+ * in 5 s. Returns 1 if it is new, 0 if it was known. Errors: WEFT_EURL, WEFT_EDENIED (unspecified
+ * address, loopback from off-host, not dialable), WEFT_ESELF, WEFT_ELIMIT, WEFT_EFORGOTTEN
+ * (tombstone of a forgotten peer), WEFT_ENOMEM. */
 int addrbook_add_gossip(struct addrbook *book, const char *url, const char *source, bool remote,
                         struct moment now);
 
-/* A peer announced its own departure: drop the entry and the other names of its node, and keep
- * tombstones, unless we dial all we hear of. What is configured stays and is dialled on; what is
- * banned stays banned. */
+/* A peer announced its own departure: drop the entry and the other names of its node, and dial
+ * none of them for ADDRBOOK_HOLD_NS when others tell it, unless we dial all we hear of: who comes
+ * back cannot dial us then. What is configured stays and is dialled on; what is banned stays
+ * banned.
+ */
 void addrbook_departed(struct addrbook *book, const char *url, struct moment now);
 
-/* A peer was told to forget us: the same, always with tombstones. */
+/* A peer was told to forget us: the same, but for any book, and with tombstones. */
 void addrbook_unwanted(struct addrbook *book, const char *url, struct moment now);
 
 /* ---- Dialling ---- */

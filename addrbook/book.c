@@ -60,6 +60,7 @@ int addrbook_new(const struct addrbook_config *config, struct addrbook **ret_boo
     book->dials_all = config->dials_all;
     book->dirty = true; /* the node id is on no disk yet */
     marks_init(&book->own);
+    marks_init(&book->departed);
     marks_init(&book->tombstones);
     *ret_book = book;
     return 0;
@@ -72,6 +73,7 @@ void addrbook_free(struct addrbook *book)
     map_each (it, &book->by_id)
         entry_remove(book, container_of(it, struct entry, by_id));
     marks_fini(&book->own);
+    marks_fini(&book->departed);
     marks_fini(&book->tombstones);
     for (unsigned kind = 0; kind < KINDS; kind++)
         mem_free(book->schedules[kind].slots);
@@ -81,7 +83,7 @@ void addrbook_free(struct addrbook *book)
 
 bool is_own(const struct addrbook *book, const char *identity)
 {
-    return strcmp(book->self_identity, identity) == 0 || marks_has(&book->own, identity, 0);
+    return strcmp(book->self_identity, identity) == 0 || marks_until(&book->own, identity) > 0;
 }
 
 int addrbook_set_self(struct addrbook *book, const char *self)

@@ -252,6 +252,7 @@ static void reach(struct addrbook *book, struct node *node, struct entry *e, str
     absorb(book, node, e->node);
     name_attach(book, node, e);
     entry_proven(book, e);
+    marks_drop(&book->departed, e->identity);
     e->reached = true;
     e->failures = 0;
     e->last_success = max_u64(now.wall_ns, 1);

@@ -308,10 +308,11 @@ static void merge_new(struct entry *e, const struct book_record *r)
  * for gossip: of two the smaller FQN dials, the other after a while. */
 static void schedule_remembered(struct addrbook *book, struct entry *e, uint64_t now)
 {
-    uint64_t due = after(now, prng_between(book->prng, 0, MERGE_SPREAD_NS));
+    uint64_t from = held_until(book, e, now);
+    uint64_t due = after(from, prng_between(book->prng, 0, MERGE_SPREAD_NS));
     bool first = e->origin == WEFT_ORIGIN_CONFIGURED || dials_first(book, e);
     schedule_at(book, e, first ? due : after(due, ADDRBOOK_POLITE_NS));
-    e->polite_until = first ? 0 : after(now, ADDRBOOK_POLITE_MAX_NS);
+    e->polite_until = first ? 0 : after(from, ADDRBOOK_POLITE_MAX_NS);
 }
 
 /* The entry a record goes to: found, or made; null if the record is to be skipped. */
@@ -322,7 +323,7 @@ static int entry_for_record(struct addrbook *book, const struct book_record *r, 
     char identity[URL_MAX + 1];
     *ret_entry = NULL;
     if (identify(r->peer, &url, identity) < 0 || !url_dialable(&url) || is_own(book, identity) ||
-        marks_has(&book->tombstones, identity, now.mono_ns))
+        marks_until(&book->tombstones, identity) > now.mono_ns)
         return 0;
     struct entry *e = entry_by_identity(book, identity);
     if (e) {

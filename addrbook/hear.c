@@ -2,8 +2,10 @@
  *
  * A configured peer is due at once, whatever was known of it. A gossiped one is checked, counted
  * against its source, and due at once only where we are the smaller FQN, so that of two nodes that
- * hear of each other one dials. What departed or was forgotten leaves a tombstone, which gossip
- * does not get past; a link or the operator does.
+ * hear of each other one dials. What departed is held: others who still have a dead link to it may
+ * tell its name for a while, so the name is taken, but not dialled before the hold is over. What
+ * was forgotten leaves a tombstone, which gossip does not get past. A link or the operator ends
+ * both.
  *
  * Gossip is the one way for a stranger to make the book grow, and to make it dial: names that no
  * link has proven yet are bounded a source and in all, and a known name is pulled forward once in
@@ -48,6 +50,7 @@ int addrbook_add_configured(struct addrbook *book, const char *text,
     e->policy = policy_complete(policy);
     e->failures = 0;
     e->backoff_ns = 0;
+    marks_drop(&book->departed, identity);
     if (!e->dialing && !entry_linked(e))
         schedule_at(book, e, now.mono_ns);
     return 0;
@@ -60,15 +63,22 @@ bool dials_first(const struct addrbook *book, const struct entry *e)
     return book->dials_all || strcmp(book->self.text, e->peer) < 0;
 }
 
+uint64_t held_until(const struct addrbook *book, const struct entry *e, uint64_t now)
+{
+    return max_u64(now, marks_until(&book->departed, e->identity));
+}
+
 static uint64_t heard_due(const struct addrbook *book, const struct entry *e, uint64_t now)
 {
-    return dials_first(book, e) ? now : after(now, ADDRBOOK_POLITE_NS);
+    uint64_t from = held_until(book, e, now);
+    return dials_first(book, e) ? from : after(from, ADDRBOOK_POLITE_NS);
 }
 
 static void schedule_heard(struct addrbook *book, struct entry *e, uint64_t now)
 {
     schedule_at(book, e, heard_due(book, e, now));
-    e->polite_until = dials_first(book, e) ? 0 : after(now, ADDRBOOK_POLITE_MAX_NS);
+    uint64_t until = after(held_until(book, e, now), ADDRBOOK_POLITE_MAX_NS);
+    e->polite_until = dials_first(book, e) ? 0 : until;
 }
 
 static void pull_forward(struct addrbook *book, struct entry *e, struct moment now)
@@ -156,7 +166,7 @@ int addrbook_add_gossip(struct addrbook *book, const char *text, const char *sou
         return WEFT_ESELF;
     if (!url_dialable(&url) || (remote && url_host_loopback(&url)))
         return WEFT_EDENIED;
-    if (marks_has(&book->tombstones, identity, now.mono_ns))
+    if (marks_until(&book->tombstones, identity) > now.mono_ns)
         return WEFT_EFORGOTTEN;
     struct entry *e = entry_by_identity(book, identity);
     if (e) {
@@ -174,21 +184,27 @@ int addrbook_add_gossip(struct addrbook *book, const char *text, const char *sou
 
 /* ---- Departed and forgotten ---- */
 
-static void put_tombstone(struct addrbook *book, const char *identity, struct moment now)
+/* What stays of a name that goes. */
+enum trace { TRACE_NONE, TRACE_HOLD, TRACE_TOMBSTONE };
+
+static void leave_trace(struct addrbook *book, const char *identity, enum trace trace,
+                        struct moment now)
 {
-    marks_put(&book->tombstones, identity, after(now.mono_ns, ADDRBOOK_TOMBSTONE_NS));
+    if (trace == TRACE_HOLD)
+        marks_put(&book->departed, identity, after(now.mono_ns, ADDRBOOK_HOLD_NS));
+    else if (trace == TRACE_TOMBSTONE)
+        marks_put(&book->tombstones, identity, after(now.mono_ns, ADDRBOOK_TOMBSTONE_NS));
 }
 
-static void bury(struct addrbook *book, struct entry *e, bool tombstone, struct moment now)
+static void bury(struct addrbook *book, struct entry *e, enum trace trace, struct moment now)
 {
-    if (tombstone)
-        put_tombstone(book, e->identity, now);
+    leave_trace(book, e->identity, trace, now);
     entry_remove(book, e);
 }
 
 /* Bury the entry and the other names of its node; of these, those that nobody configured or banned
  * unless `all`. A node goes with its last name, so the entry itself is buried last. */
-static void bury_names(struct addrbook *book, struct entry *e, bool all, bool tombstone,
+static void bury_names(struct addrbook *book, struct entry *e, bool all, enum trace trace,
                        struct moment now)
 {
     if (e->node) {
@@ -196,14 +212,14 @@ static void bury_names(struct addrbook *book, struct entry *e, bool all, bool to
             struct entry *name = list_entry(it, struct entry, in_node);
             bool kept = name->origin == WEFT_ORIGIN_CONFIGURED || name->banned_until > now.wall_ns;
             if (name != e && (all || !kept))
-                bury(book, name, tombstone, now);
+                bury(book, name, trace, now);
         }
     }
     if (all || (e->origin != WEFT_ORIGIN_CONFIGURED && e->banned_until <= now.wall_ns))
-        bury(book, e, tombstone, now);
+        bury(book, e, trace, now);
 }
 
-static void depart(struct addrbook *book, const char *text, bool tombstone, struct moment now)
+static void depart(struct addrbook *book, const char *text, enum trace trace, struct moment now)
 {
     struct url url;
     char identity[URL_MAX + 1];
@@ -211,21 +227,21 @@ static void depart(struct addrbook *book, const char *text, bool tombstone, stru
         return;
     struct entry *e = entry_by_identity(book, identity);
     if (e)
-        bury_names(book, e, false, tombstone, now);
-    else if (tombstone)
-        put_tombstone(book, identity, now);
+        bury_names(book, e, false, trace, now);
+    else
+        leave_trace(book, identity, trace, now);
 }
 
-/* A peer that comes back dials whom it finds, but finds no client: those must take its name when
- * others tell it, however soon. */
+/* A peer that comes back dials whom it finds, but finds no client: those must dial it when others
+ * tell its name, however soon. */
 void addrbook_departed(struct addrbook *book, const char *text, struct moment now)
 {
-    depart(book, text, !book->dials_all, now);
+    depart(book, text, book->dials_all ? TRACE_NONE : TRACE_HOLD, now);
 }
 
 void addrbook_unwanted(struct addrbook *book, const char *text, struct moment now)
 {
-    depart(book, text, true, now);
+    depart(book, text, TRACE_TOMBSTONE, now);
 }
 
 int addrbook_forget(struct addrbook *book, const char *text, struct moment now)
@@ -238,7 +254,7 @@ int addrbook_forget(struct addrbook *book, const char *text, struct moment now)
     struct entry *e = entry_by_identity(book, identity);
     if (!e)
         return WEFT_ENOTFOUND;
-    bury_names(book, e, true, true, now);
+    bury_names(book, e, true, TRACE_TOMBSTONE, now);
     return 0;
 }
 
@@ -270,7 +286,7 @@ int addrbook_ban(struct addrbook *book, const char *text, uint64_t until_wall_ns
         lift_ban(e);
     book->dirty = true;
     if (e->slot != UNSCHEDULED && !entry_banned(e, now.wall_ns))
-        schedule_at(book, e, now.mono_ns);
+        schedule_at(book, e, held_until(book, e, now.mono_ns));
     return 0;
 }
 

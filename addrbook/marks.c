@@ -1,6 +1,6 @@
-/* Addresses that the book does not take: its own for ever, departed ones for a while. A mark is
- * put, found until its time is over, and evicted when MARKS_MAX younger ones have come; nothing
- * sweeps, since an expired mark costs no more than its place in the queue. */
+/* Addresses that the book treats apart: its own for ever, departed and forgotten ones for a while.
+ * A mark is put, found until its time is over, and evicted when MARKS_MAX younger ones have come;
+ * nothing sweeps, since an expired mark costs no more than its place in the queue. */
 #include "addrbook/private.h"
 
 struct mark {
@@ -53,10 +53,10 @@ void marks_put(struct marks *marks, const char *identity, uint64_t until)
     list_push(&marks->order, &m->in_order);
 }
 
-bool marks_has(const struct marks *marks, const char *identity, uint64_t now)
+uint64_t marks_until(const struct marks *marks, const char *identity)
 {
     const struct mark *m = mark_find(marks, identity);
-    return m && now < m->until;
+    return m ? m->until : 0;
 }
 
 void marks_drop(struct marks *marks, const char *identity)

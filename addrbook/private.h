@@ -99,7 +99,9 @@ struct addrbook {
     uint64_t served;     /* names dialled as hearsay */
     uint32_t unproven;   /* counted entries, at most ADDRBOOK_GOSSIP_TOTAL */
     uint64_t linked_at;  /* when the latest link was made; monotonic, 0: none was */
-    struct marks own, tombstones;
+    struct marks own;
+    struct marks departed;   /* names that are not dialled before that time */
+    struct marks tombstones; /* names that gossip does not bring back before that time */
 };
 
 /* ---- book.c ---- */
@@ -174,7 +176,7 @@ void marks_init(struct marks *marks);
 void marks_fini(struct marks *marks);
 /* Out of memory marks nothing: the worst is a dial that finds out again. */
 void marks_put(struct marks *marks, const char *identity, uint64_t until);
-bool marks_has(const struct marks *marks, const char *identity, uint64_t now);
+uint64_t marks_until(const struct marks *marks, const char *identity); /* 0: not marked */
 void marks_drop(struct marks *marks, const char *identity);
 
 /* ---- schedule.c ---- */
@@ -191,6 +193,10 @@ uint64_t after(uint64_t now, uint64_t pause);
 
 /* Is it ours to dial at once, and not the other side's? */
 bool dials_first(const struct addrbook *book, const struct entry *e);
+
+/* From when on may a name that is heard be dialled? Now, or when the hold since its departure is
+ * over. */
+uint64_t held_until(const struct addrbook *book, const struct entry *e, uint64_t now);
 
 /* Is no further unproven name taken from that source? */
 bool gossip_full(const struct addrbook *book, const char *source);

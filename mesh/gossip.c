@@ -134,7 +134,7 @@ void gossip_receive(struct mesh *m, struct mesh_link *l, const struct control *c
     }
 }
 
-/* We leave: the peer keeps a tombstone for our name instead of dialling it. */
+/* We leave: the peer drops our name and dials it no more, until it is told it again. */
 void gossip_depart(struct mesh *m, struct mesh_link *l, struct moment now)
 {
     if (m->me.role != ROLE_PEER || l->hs.base)

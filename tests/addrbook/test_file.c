@@ -321,12 +321,25 @@ TEST(file, merge_leaves_half_to_the_other_side)
     fixture_close(&f);
 }
 
+/* A file is older than the departure, but may be all that leads back. */
+TEST(file, merge_holds_the_departed)
+{
+    struct fixture f;
+    fixture_open(&f, 1, SELF, false);
+    addrbook_departed(f.book, A, f.now);
+    struct book_record r = record(A);
+    CHECK_EQ(merge_one(&f, &r), 0);
+    uint64_t until = f.now.mono_ns + ADDRBOOK_HOLD_NS, due = view_of(&f, A).next_dial;
+    CHECK(due >= until && due <= until + ADDRBOOK_POLITE_NS + NS_PER_SEC);
+    fixture_close(&f);
+}
+
 TEST(file, merge_skips_what_is_not_valid)
 {
     struct fixture f;
     fixture_open(&f, 1, SELF, false);
     addrbook_add_own(f.book, B);
-    addrbook_departed(f.book, C, f.now);
+    addrbook_unwanted(f.book, C, f.now);
     static const char *const bad[] = {"", "x", "tcp://0.0.0.0:1/x", "tcp://10.0.0.1:0", SELF, B, C};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct book_record r = record(bad[i]);

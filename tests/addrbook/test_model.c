@@ -16,6 +16,7 @@ struct peer {
     bool up;    /* the standing link was reached by this name */
     uint32_t id, failures;
     uint64_t ban, tomb, success, pull_after;
+    uint64_t hold;                     /* it departed: not dialled before, by whatever is heard */
     uint64_t polite_due, polite_until; /* gossip left it to the other side until polite_due */
 };
 
@@ -82,6 +83,7 @@ static void configure(struct model *m, int i)
     if (rc < 0)
         return;
     came(m, i);
+    p->hold = 0;
     p->configured = true;
     p->persistent = policy.persistent;
     p->failures = 0;
@@ -100,7 +102,8 @@ static void gossip(struct model *m, int i)
     }
     EXPECT(m, rc == !p->exists);
     came(m, i);
-    uint64_t due = m->f.now.mono_ns + (strcmp(SELF, p->url) < 0 ? 0 : ADDRBOOK_POLITE_NS);
+    uint64_t from = p->hold > m->f.now.mono_ns ? p->hold : m->f.now.mono_ns;
+    uint64_t due = from + (strcmp(SELF, p->url) < 0 ? 0 : ADDRBOOK_POLITE_NS);
     if (rc == 0 &&
         (before == NEVER || before <= due || banned(m, i) || m->f.now.mono_ns < p->pull_after))
         due = before;
@@ -109,7 +112,7 @@ static void gossip(struct model *m, int i)
     EXPECT(m, view_of(&m->f, p->url).next_dial == due);
     if (due != before && strcmp(SELF, p->url) > 0) {
         p->polite_due = due;
-        p->polite_until = m->f.now.mono_ns + ADDRBOOK_POLITE_MAX_NS;
+        p->polite_until = from + ADDRBOOK_POLITE_MAX_NS;
     }
 }
 
@@ -119,6 +122,12 @@ static void bury(struct model *m, int i)
     m->peers[i].tomb = m->f.now.mono_ns + ADDRBOOK_TOMBSTONE_NS;
 }
 
+static void leave(struct model *m, int i)
+{
+    gone(m, i);
+    m->peers[i].hold = m->f.now.mono_ns + ADDRBOOK_HOLD_NS;
+}
+
 static void depart(struct model *m, int i)
 {
     struct peer *p = &m->peers[i], *other = &m->peers[i ^ 1];
@@ -126,13 +135,13 @@ static void depart(struct model *m, int i)
     if (p->own)
         return;
     if (!p->exists) {
-        p->tomb = m->f.now.mono_ns + ADDRBOOK_TOMBSTONE_NS;
+        p->hold = m->f.now.mono_ns + ADDRBOOK_HOLD_NS;
         return;
     }
     if (p->named && other->named && !other->configured && other->ban <= m->f.now.wall_ns)
-        bury(m, i ^ 1);
+        leave(m, i ^ 1);
     if (!p->configured && p->ban <= m->f.now.wall_ns)
-        bury(m, i);
+        leave(m, i);
 }
 
 static void forget(struct model *m, int i)
@@ -177,6 +186,7 @@ static void up(struct model *m, int i)
         return;
     came(m, i);
     p->named = p->up = true;
+    p->hold = 0;
     p->failures = 0;
     p->success = m->f.now.wall_ns;
     m->linked[i / 2] = true;
@@ -269,6 +279,7 @@ static void check_may_dial(const struct model *m, int i, uint64_t due)
     EXPECT(m, !linked(m, i) && !banned(m, i));
     EXPECT(m, !(p->named && other->named && other->out));
     EXPECT(m, due <= m->f.now.mono_ns);
+    EXPECT(m, p->hold <= m->f.now.mono_ns);
 }
 
 /* Links come, and it was left to the other side: it waits on, if it is still due for that reason.

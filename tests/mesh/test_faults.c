@@ -134,6 +134,46 @@ TEST(faults, the_seed_leaves_and_returns)
     }
 }
 
+/* It returns to one that cannot be dialled for so long that it gives that one up. So the other must
+ * dial, though it knows of the departure and hears of the return but once. */
+static void returns_undialled(uint64_t seed, uint32_t leaver, uint64_t away_ns)
+{
+    struct net *net = make(seed, 4);
+    formed(net, age_of(seed));
+    struct net_node *a = net_node(net, leaver), *b = net_node(net, 3 - leaver);
+    b->dials = seed / 2 % 2 ? NET_DIALS_REFUSED : NET_DIALS_UNANSWERED;
+    net_leave(a);
+    net_run(net, away_ns);
+    CHECK(net_start(a, false));
+    net_configure(a, net_node(net, 0)->url);
+    need_whole(net, 20 * NS_PER_SEC,
+               "return to one that takes no dials"); /* 15 s, polite, a dial */
+    net_free(net);
+}
+
+TEST(faults, a_peer_returns_to_one_that_takes_no_dials)
+{
+    for (uint64_t seed = 1; seed <= 60; seed++)
+        returns_undialled(seed, (uint32_t)(1 + seed % 2), 200 * NS_PER_MS + seed % 5 * NS_PER_SEC);
+}
+
+/* Two that could not reach each other for so long that both have given up, while a third was linked
+ * to both: nobody has anything new to tell them. */
+TEST(faults, the_given_up_are_found_again)
+{
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct net *net = make(seed, 3);
+        formed(net, 40 * NS_PER_SEC);
+        struct net_node *a = net_node(net, 1), *b = net_node(net, 2);
+        a->dials = b->dials = NET_DIALS_REFUSED;
+        net_cut(net_find(net, a, b), 0, NET_CUT_BOTH);
+        net_run(net, 600 * NS_PER_SEC + seed * 60 * NS_PER_SEC);
+        a->dials = b->dials = NET_DIALS_TAKEN;
+        need_whole(net, 910 * NS_PER_SEC, "ten minutes apart"); /* dormant for 15 min at most */
+        net_free(net);
+    }
+}
+
 /* Nobody can dial a client: it has to learn of the one that returns. */
 TEST(faults, a_peer_leaves_and_returns_to_a_client)
 {
