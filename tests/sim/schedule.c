@@ -8,10 +8,7 @@
 #include "base/prng.h"
 #include "base/util.h"
 
-#define STARTS_MS 2000 /* all nodes start within */
-/* Ten dials that fail give a peer up that nobody configured, and one that has departed is not
- * learnt of again for 10 min: longer, and two nodes may stay apart for that time. */
-#define REFUSAL_MAX_MS 6000u
+#define STARTS_MS 2000  /* all nodes start within */
 #define CALM_STEPS 200u /* at most, whatever the size */
 #define HUGE 500u       /* nodes, from which on each route is told to so many that there are ... */
 #define HUGE_STEPS 30u  /* ... fewer */
@@ -131,7 +128,7 @@ static void add_fault(struct draw *d, uint32_t at)
         break;
     case 7:
         add(d, at, STEP_DIALS, a, 0, 1 + pick(d, 2), 0);
-        add(d, at + (lasts < REFUSAL_MAX_MS ? lasts : REFUSAL_MAX_MS), STEP_DIALS, a, 0, 0, 0);
+        add(d, at + lasts, STEP_DIALS, a, 0, 0, 0);
         break;
     default:
         add(d, at, STEP_CUT, a, b, pick(d, 4), pick(d, 2));
