@@ -43,8 +43,8 @@ struct addrbook;
 /* Who has departed is not dialled for so long: for 10 s others may still hold a dead link to it,
  * and tell its name in good faith. */
 #define ADDRBOOK_HOLD_NS (15 * NS_PER_SEC)
-#define ADDRBOOK_TOMBSTONE_NS (600 * NS_PER_SEC) /* who was forgotten is not heard of for so long  \
-                                                  */
+/* Who was forgotten is not heard of for so long. */
+#define ADDRBOOK_TOMBSTONE_NS (600 * NS_PER_SEC)
 #define ADDRBOOK_DORMANT_NS                                                                        \
     (600 * NS_PER_SEC) /* a given-up peer that was once reached is tried so often */
 
