@@ -39,13 +39,37 @@ static unsigned gather(const struct list *flight, size_t skip, uv_buf_t *bufs, u
     return n;
 }
 
-/* The flight is written: remember it until the other side has got it. By who holds the token. */
+/* Base: the one frame is written. The flight holds its message, or the control segment that it used
+ * up, or nothing. */
+static void leave_base_trail(struct conn *c)
+{
+    const struct seg *seg = list_entry(c->flight.next, struct seg, node);
+    bool message = !list_empty(&c->flight) && seg->kind == SEG_MESSAGE;
+    trail_add(&c->trail, c->stream, message ? seg->alias : 0, message, c->base_frame.len);
+}
+
+/* What was under way is written: remember it until the other side has got it. By who holds the
+ * token. */
 static void leave_trail(struct conn *c)
 {
+    if (c->base_frame.len) {
+        leave_base_trail(c);
+        return;
+    }
     list_each (it, &c->flight) {
         struct seg *seg = list_entry(it, struct seg, node);
         trail_add_seg(&c->trail, c->stream, seg, seg_bytes(seg));
     }
+}
+
+static size_t bytes_under_way(const struct conn *c)
+{
+    size_t bytes = 0;
+    if (c->base_frame.len)
+        return c->base_frame.len;
+    list_each (it, (struct list *)(uintptr_t)&c->flight)
+        bytes += seg_bytes(list_entry(it, struct seg, node));
+    return bytes;
 }
 
 /* ---- The token ---- */
@@ -66,12 +90,7 @@ bool conn_take(struct conn *c, size_t bytes)
 
 void conn_land_part(struct conn *c)
 {
-    size_t written = c->flight_done;
-    if (c->writing) {
-        list_each (it, &c->flight)
-            written += seg_bytes(list_entry(it, struct seg, node));
-        written -= c->flight_done + stream_unwritten(c->stream);
-    }
+    size_t written = c->writing ? bytes_under_way(c) - stream_unwritten(c->stream) : c->flight_done;
     outbox_land_part(c->node, &c->out, &c->flight, written, &c->trail, c->stream);
     c->flight_done = 0;
 }

@@ -207,3 +207,61 @@ TEST(trail, without_memory_it_counts_all)
     compare(&l, false);
     log_close(&l);
 }
+
+/* ---- A connection's ---- */
+
+static int log_write(struct stream *s, const uv_buf_t *bufs, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        ((struct log *)s)->total += bufs[i].len;
+    return 1; /* all of it */
+}
+
+static size_t log_unsent(struct stream *s)
+{
+    return 0;
+}
+
+static const struct stream_ops conn_ops = {
+    .write = log_write, .unsent = log_unsent, .unacked = log_unacked};
+
+/* What a base peer has not acknowledged may be a PING alone, as with each that falls silent: the
+ * messages before it came there. */
+TEST(trail, of_a_base_peer_knows_its_control_frames)
+{
+    static weft_node node;
+    struct log l;
+    uint8_t ping[64] = {0};
+    log_open(&l, 1);
+    store_u32(ping + 4, sizeof(ping) - 8);
+    l.stream.ops = &conn_ops;
+    pthread_mutex_init(&node.plane, NULL);
+    node.flows.ours = true;
+    struct conn c = {
+        .node = &node, .stream = &l.stream, .connected = true, .base = true, .rx_max = 4096};
+    list_init(&c.flight);
+    buf_init(&c.base_frame, 4096);
+    outbox_init(&c.out, 4096);
+    c.out.open = true;
+    struct flow flow = {.alias = 1};
+    struct str *route = str_new("t.X@a", 5);
+    struct sending s = {.flow = &flow, .data = "text", .size = 4, .time = 1, .type = MSG_MESSAGE};
+    CHECK_EQ(outbox_put(&node, &c.out, &s, route), 0);
+    conn_flush(&c);
+    size_t message = l.total;
+    CHECK(message > 0 && outbox_empty(&c.out));
+    CHECK_EQ(outbox_put_control(&node, &c.out, ping, sizeof(ping), LANE_CONTROL), 0);
+    CHECK_EQ(outbox_put_control(&node, &c.out, ping, sizeof(ping), LANE_CONTROL), 0);
+    conn_flush(&c);
+    CHECK_EQ(l.total, message + 2 * sizeof(ping));
+    outbox_count_trail(&node, &c.out, &c.trail, 2 * sizeof(ping));
+    CHECK_EQ(c.out.dropped[WEFT_DROP_LINK], 0u);
+    outbox_count_trail(&node, &c.out, &c.trail, 2 * sizeof(ping) + 1);
+    CHECK_EQ(c.out.dropped[WEFT_DROP_LINK], 1u);
+    mem_free(flow.dropped);
+    trail_fini(&c.trail);
+    buf_fini(&c.base_frame);
+    str_unref(route);
+    pthread_mutex_destroy(&node.plane);
+    log_close(&l);
+}
