@@ -120,7 +120,6 @@ static void send_final(struct mesh *m, struct mesh_link *l, struct moment now)
     struct control *initial = l->priv->initial;
     if (initial && !l->hs.base) {
         struct handshake_msg *got = &initial->handshake;
-        c.handshake.intents = got->intents;
         got->n_intents = take(m, l, got->intents, got->n_intents, true);
         got->n_interests = take(m, l, got->interests, got->n_interests, false);
         c.handshake.intents = got->intents;

@@ -1,4 +1,6 @@
-/* Run a node on a loop of the caller's. No hidden threads: everything happens inside uv_run. */
+/* Run a node on a loop of the caller's. Everything happens inside uv_run, but for host names: each
+ * is looked up on a thread of its own for as long as the resolver takes, which runs none of the
+ * caller's code. */
 #ifndef WEFT_UV_H
 #define WEFT_UV_H
 
