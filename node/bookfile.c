@@ -184,11 +184,10 @@ void bookfile_save(weft_node *node)
         node->save_failed = rc < 0;
         if (rc < 0) {
             char text[4096 + 128];
-            snprintf(
-                text, sizeof(text),
-                "address book %.4000s could not be saved: %s; the old file is kept and saving is "
-                "tried again",
-                node->addrbook_file, strerror(-rc));
+            snprintf(text, sizeof(text),
+                     "address book %.4000s could not be saved: %s; the old file is kept%s",
+                     node->addrbook_file, strerror(-rc),
+                     node->leaving ? "" : " and saving is tried again");
             tell(node, errno_error(-rc), text);
         }
     }
