@@ -80,6 +80,7 @@ struct sock_stream {
     bool opening;     /* an attempt to connect is under way */
     int open_error;   /* how the last attempt failed once it was under way; a libuv error */
     bool reading;
+    bool shut;        /* our side is */
     bool in_event;    /* poll is adjusted once the event is dealt with */
     struct rest rest; /* of the write under way */
 };

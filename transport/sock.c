@@ -182,8 +182,10 @@ static void sock_shutdown(struct stream *base)
 {
     struct sock_stream *s = from_base(base);
     assert(!s->rest.bufs);
-    if (s->poll_state == SOCK_POLLED && !s->opening)
-        shutdown(s->fd, SHUT_WR);
+    if (s->poll_state != SOCK_POLLED || s->opening)
+        return;
+    s->shut = true;
+    shutdown(s->fd, SHUT_WR);
 }
 
 static size_t sock_unsent(struct stream *base)

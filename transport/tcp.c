@@ -100,7 +100,9 @@ static size_t tcp_unsent(struct sock_stream *s)
 static size_t tcp_unacked(struct sock_stream *s)
 {
     int size = 0;
-    return ioctl(s->fd, SIOCOUTQ, &size) < 0 || size < 0 ? 0 : (size_t)size;
+    if (ioctl(s->fd, SIOCOUTQ, &size) < 0 || size <= 0)
+        return 0;
+    return (size_t)size - s->shut; /* the FIN counts as a byte, and is the last */
 }
 
 static const struct sock_family family = {

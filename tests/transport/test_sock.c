@@ -108,6 +108,28 @@ TEST(tcp, unsent_bytes_are_counted)
     fixture_fini(&f);
 }
 
+/* The end of our side counts as a byte for the kernel, but is none that was written. */
+TEST(tcp, unacknowledged_bytes_are_those_written)
+{
+    static char data[1 << 20];
+    struct fixture f;
+    fixture_init(&f, "tcp4");
+    fixture_listen(&f);
+    f.like.hold = true;
+    struct end *c = fixture_dial(&f, NULL);
+    RUN_UNTIL(&f, c->opened && f.server_count == 1);
+    uv_buf_t buf = uv_buf_init(data, sizeof(data));
+    while (stream_write_some(c->s, &buf, 1) > 0)
+        ;
+    while (stream_unacked(c->s) != stream_unsent(c->s))
+        usleep(1000);
+    size_t before = stream_unacked(c->s);
+    CHECK(before > 0);
+    stream_shutdown(c->s);
+    CHECK(stream_unacked(c->s) <= before);
+    fixture_fini(&f);
+}
+
 TEST(dispatch, unknown_scheme)
 {
     struct fixture f;
