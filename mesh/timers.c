@@ -89,9 +89,10 @@ void timers_remove(struct mesh *m, struct mesh_link *l)
 void link_arm(struct mesh *m, struct mesh_link *l, uint64_t when)
 {
     struct link_private *p = l->priv;
+    when = max_u64(when, m->not_before);
     if (when >= p->wake_at)
         return;
-    p->wake_at = max_u64(when, m->not_before);
+    p->wake_at = when;
     if (p->wake_slot == UNARMED)
         place(m, m->n_timers++, l);
     sift_up(m, p->wake_slot);

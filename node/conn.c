@@ -371,9 +371,9 @@ void conn_drop_large(weft_node *node)
 static void give_up_reading(struct conn *c)
 {
     buf_fini(&c->partial);
-    c->discarding = false;
     if (c->state == CONN_OPEN)
         mesh_ended(c->node->mesh, c->link, WEFT_ENOMEM, node_now());
+    c->discarding = false; /* also where that began it */
 }
 
 static void on_alloc(struct stream *s, uv_buf_t *ret_buf, void *user)
