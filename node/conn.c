@@ -446,7 +446,8 @@ void conn_resume(struct conn *c)
 {
     c->paused = false;
     list_remove(&c->paused_node);
-    size_t used = consume(c, c->partial.data, c->partial.len);
+    const uint8_t *data = c->partial.len ? c->partial.data : c->node->rx; /* any but NULL */
+    size_t used = consume(c, data, c->partial.len);
     if (used && used == c->partial.len)
         buf_fini(&c->partial);
     else

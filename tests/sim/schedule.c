@@ -57,6 +57,8 @@ struct draw {
     struct prng prng;
 };
 
+/* One a statement: C leaves open which of two arguments is drawn first, and a seed is to mean the
+ * same whatever compiler. */
 static uint32_t pick(struct draw *d, uint32_t n)
 {
     return (uint32_t)prng_between(&d->prng, 0, n - 1);
@@ -71,16 +73,20 @@ static void add(struct draw *d, uint32_t at_ms, enum step_op op, uint32_t a, uin
 
 static void add_routes(struct draw *d, uint32_t at, uint32_t a, uint32_t n)
 {
-    while (n--)
-        add(d, at, STEP_OPEN, a, 0, pick(d, 1u << 16), pick(d, 2));
+    while (n--) {
+        uint32_t intent = pick(d, 2);
+        add(d, at, STEP_OPEN, a, 0, pick(d, 1u << 16), intent);
+    }
 }
 
 static void add_start(struct draw *d, uint32_t at, uint32_t a, bool remembers)
 {
     add(d, at, STEP_START, a, 0, remembers, pick(d, d->s->nodes));
     add_routes(d, at + 1, a, 1 + pick(d, 4));
-    if (pick(d, 2)) /* at a steady pace while links come, double and are handed over */
-        add(d, at + 2, STEP_SEND, a, 1 + pick(d, 600), 0, 3 << 4 | pick(d, 1u << 4));
+    if (pick(d, 2)) { /* at a steady pace while links come, double and are handed over */
+        uint32_t how = 3 << 4 | pick(d, 1u << 4);
+        add(d, at + 2, STEP_SEND, a, 1 + pick(d, 600), 0, how);
+    }
 }
 
 /* Down, and mostly up again: at once, soon or late. */
@@ -91,8 +97,10 @@ static void add_death(struct draw *d, uint32_t at, uint32_t a)
         add(d, at, STEP_LEAVE, a, 0, 0, 0);
     else
         add(d, at, STEP_KILL, a, 0, pick(d, 3), 0);
-    if (pick(d, 4))
-        add_start(d, at + 1 + pick(d, pauses[pick(d, 3)]), a, pick(d, 3) != 0);
+    if (pick(d, 4)) {
+        bool remembers = pick(d, 3) != 0;
+        add_start(d, at + 1 + pick(d, pauses[pick(d, 3)]), a, remembers);
+    }
 }
 
 /* A fault and, for those that last, its end. */
@@ -100,7 +108,8 @@ static void add_fault(struct draw *d, uint32_t at)
 {
     uint32_t nodes = d->s->nodes, a = pick(d, nodes), b = pick(d, nodes);
     uint32_t lasts = 1 + pick(d, pick(d, 3) ? 3000 : 25000);
-    switch (pick(d, 14)) {
+    uint32_t what = pick(d, 14), y;
+    switch (what) {
     case 0:
     case 1:
         add_death(d, at, a);
@@ -109,7 +118,8 @@ static void add_fault(struct draw *d, uint32_t at)
         add(d, at, STEP_SILENCE, a, b, 0, pick(d, 2));
         break;
     case 3:
-        add(d, at, STEP_PARTITION, 0, 0, pick(d, UINT32_MAX), pick(d, UINT32_MAX));
+        y = pick(d, UINT32_MAX);
+        add(d, at, STEP_PARTITION, 0, 0, pick(d, UINT32_MAX), y);
         add(d, at + lasts, STEP_HEAL, 0, 0, 0, 0);
         break;
     case 4:
@@ -120,7 +130,8 @@ static void add_fault(struct draw *d, uint32_t at)
         add(d, at + lasts, STEP_LAG, a, 0, 0, 0);
         break;
     case 6:
-        add(d, at, STEP_CLOCK, a, 0, 1 + pick(d, 3600), pick(d, 2));
+        y = pick(d, 2);
+        add(d, at, STEP_CLOCK, a, 0, 1 + pick(d, 3600), y);
         break;
     case 8:
     case 9:
@@ -131,7 +142,8 @@ static void add_fault(struct draw *d, uint32_t at)
         add(d, at + lasts, STEP_DIALS, a, 0, 0, 0);
         break;
     default:
-        add(d, at, STEP_CUT, a, b, pick(d, 4), pick(d, 2));
+        y = pick(d, 2);
+        add(d, at, STEP_CUT, a, b, pick(d, 4), y);
     }
 }
 
@@ -147,14 +159,15 @@ static void add_traffic(struct draw *d, uint32_t at)
         add(d, at, STEP_CLOSE, a, 0, pick(d, 1u << 16), 0);
         break;
     case 3: {
-        uint32_t which = pick(d, 1u << 16);
-        add(d, at, STEP_SLOW, a, 1 + pick(d, 100), which, 1 + pick(d, 20));
+        uint32_t which = pick(d, 1u << 16), queue = 1 + pick(d, 20);
+        add(d, at, STEP_SLOW, a, 1 + pick(d, 100), which, queue);
         add(d, at + lasts, STEP_SLOW, a, 0, which, 0);
         break;
     }
-    default:
-        add(d, at, STEP_SEND, a, 1 + pick(d, pick(d, 3) ? 10 : 600), pick(d, 1u << 16),
-            pick(d, 1u << 16));
+    default: {
+        uint32_t how = pick(d, 1u << 16), which = pick(d, 1u << 16);
+        add(d, at, STEP_SEND, a, 1 + pick(d, pick(d, 3) ? 10 : 600), which, how);
+    }
     }
 }
 
