@@ -298,9 +298,9 @@ static size_t discard(struct conn *c, const uint8_t *data, size_t len)
     weft_node *node = c->node;
     size_t used = 0;
     struct frame f;
-    int rc;
+    int rc = 0;
     plane_lock(node);
-    while ((rc = frame_scan(data + used, len - used, c->rx_max, &f)) > 0) {
+    while (used < len && (rc = frame_scan(data + used, len - used, c->rx_max, &f)) > 0) {
         if (is_message(&f))
             outbox_drop(node, &c->out, f.compact ? alias_get(&c->aliases, f.alias) : NULL,
                         WEFT_DROP_LINK);

@@ -13,6 +13,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Built with a sanitizer that makes everything several times slower. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define INSTRUMENTED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define INSTRUMENTED 1
+#endif
+#endif
+#ifndef INSTRUMENTED
+#define INSTRUMENTED 0
+#endif
+
 #ifdef WEFT_TEST_FUZZ /* tests/fuzz: no tests here, and a fuzzer takes an abort for a finding */
 
 #define FAIL(...)                                                                                  \

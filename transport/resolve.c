@@ -4,6 +4,8 @@
  * which tells the caller and closes the handle. libuv's pool would do the same with four threads
  * for the whole process: four names that no server answers for hold up every other name, and
  * whatever else the application gives to the pool, and the process cannot end before they are over.
+ * A resolver of its own that needs no threads would not ask what nsswitch.conf names, mDNS first of
+ * all.
  *
  * Failure modes.
  * - The resolver cannot be interrupted. Who does not want the answer any more lets go of it: the

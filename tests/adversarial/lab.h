@@ -8,17 +8,6 @@
 #include "tests/check.h"
 #include "tests/sim/net.h"
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define LAB_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define LAB_SANITIZED 1
-#endif
-#endif
-#ifndef LAB_SANITIZED
-#define LAB_SANITIZED 0
-#endif
-
 #define LAB_WHY 256
 #define LAB_WALL UINT64_C(1700000000000000000) /* at the start of the network's clock */
 

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 /* A sanitizer takes ten times as long. */
-enum { SEEDS = LAB_SANITIZED ? 1 : 3 };
+enum { SEEDS = INSTRUMENTED ? 1 : 3 };
 
 enum { NAMES = 100000, A_MESSAGE = 250 };
 

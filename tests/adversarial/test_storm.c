@@ -13,7 +13,7 @@
 #include <stdio.h>
 
 /* A sanitizer takes five times as long. */
-enum { SEEDS = LAB_SANITIZED ? 1 : 2 };
+enum { SEEDS = INSTRUMENTED ? 1 : 2 };
 
 enum { NODES = 50, PAIRS = NODES * (NODES - 1) / 2 };
 

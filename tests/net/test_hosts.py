@@ -7,15 +7,6 @@ from world import harness
 
 
 class Hosts(world.Case):
-    def trio(self, **more):
-        self.a, self.b, self.c = self.hosts("a", "b", "c")
-        self.pub = self.count(self.a, "lab.a", publish="T@lab.a.x", **more)
-        self.router = self.weftd(self.b, "lab.b", peers=[self.pub])
-        self.sub = self.count(self.c, "lab.c", peers=[self.pub, self.router], subscribe="T@lab.a.x")
-        self.nodes = [self.pub, self.router, self.sub]
-        self.whole(self.nodes)
-        self.sub.wait_news()
-
     def in_order(self, sub):
         for numbers in sub.heard().values():
             self.assertEqual(sorted(set(numbers)), numbers)

@@ -6,15 +6,6 @@ import world
 
 
 class Links(world.Case):
-    def mesh(self, **more):
-        self.a, self.b, self.c = self.hosts("a", "b", "c")
-        self.pub = self.count(self.a, "lab.a", publish="T@lab.a.x", **more)
-        self.router = self.weftd(self.b, "lab.b", peers=[self.pub])
-        self.sub = self.count(self.c, "lab.c", peers=[self.pub, self.router], subscribe="T@lab.a.x")
-        self.nodes = [self.pub, self.router, self.sub]
-        self.whole(self.nodes)
-        self.sub.wait_news()
-
     def never_down(self, formed):
         """No link of c has ended since. (As a mesh forms, dials may cross, and one of two links goes.)"""
         for node in self.nodes:
@@ -39,7 +30,7 @@ class Links(world.Case):
         return self.numbers(self.pub, self.sub)
 
     def c_and_back(self, fault):
-        self.mesh()
+        self.trio()
         marks = self.marks()
         began = fault()
         self.c_lost(began, marks)
@@ -60,7 +51,7 @@ class Links(world.Case):
 
     def test_reject_icmp(self):
         """A firewall answers 'prohibited': TCP hopes on, silence tells; dials fail at once with the reason."""
-        self.mesh()
+        self.trio()
         marks = self.marks()
         self.c_lost(self.cut(self.c, how="reject with icmp type admin-prohibited"), marks)
         told = self.sub.proc.wait_line(r" failed \S*/lab\.\w+: (.*)", since=marks[self.sub]).group(1)
@@ -113,7 +104,7 @@ class Links(world.Case):
         self.figure(sent=last, note=f"the near half missed none, the far half {missing}")
 
     def lossy(self, percent):
-        self.mesh(rate=1000, size=256)
+        self.trio(rate=1000, size=256)
         formed = self.marks()
         self.rules(f"numgen random mod 100 < {percent} counter drop")
         newest = self.sub.proc.wait_line(r" got \d+ (\d+)", since=self.sub.mark()).group(1)
@@ -136,7 +127,7 @@ class Links(world.Case):
     def test_flapping(self):
         """A link that is dead for a second and lives for a second, ten times: shorter than the silence
         that ends it, so it stays and nothing is missing."""
-        self.mesh()
+        self.trio()
         formed = self.marks()
         for _ in range(10):
             self.cut(self.c)
@@ -149,7 +140,7 @@ class Links(world.Case):
     def test_flapping_reset(self):
         """A firewall that resets all connections again and again: after each, one link a pair, and dials
         within the budget."""
-        self.mesh()
+        self.trio()
         for _ in range(6):
             marks = self.marks()
             self.rules('iifname "to-c" meta l4proto tcp reject with tcp reset',
@@ -170,7 +161,7 @@ class Links(world.Case):
         def fault():
             self.c.down()
             return world.time.monotonic()
-        self.mesh()
+        self.trio()
         marks = self.marks()
         self.c_lost(fault(), marks)
         marks = self.marks()
@@ -179,7 +170,7 @@ class Links(world.Case):
 
     def test_interface_blinks(self):
         """Down and up within the silence that ends a link: the same links go on, nothing is missing."""
-        self.mesh()
+        self.trio()
         formed = self.marks()
         self.c.down()
         world.time.sleep(2)  # the fault itself: how long the network is away
@@ -190,7 +181,7 @@ class Links(world.Case):
 
     def test_address_changed(self):
         """Two hosts get other addresses: they dial from there, are known so, and find each other."""
-        self.mesh()
+        self.trio()
         (d,) = self.hosts("d")
         other = self.weftd(d, "lab.d", peers=[self.pub, self.router])
         self.nodes.append(other)

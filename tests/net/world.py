@@ -258,6 +258,16 @@ class Case(harness.Case):
 
     # ---- What came of it
 
+    def trio(self, **more):
+        """a publishes to c, and b is a weftd that looks on."""
+        self.a, self.b, self.c = self.hosts("a", "b", "c")
+        self.pub = self.count(self.a, "lab.a", publish="T@lab.a.x", **more)
+        self.router = self.weftd(self.b, "lab.b", peers=[self.pub])
+        self.sub = self.count(self.c, "lab.c", peers=[self.pub, self.router], subscribe="T@lab.a.x")
+        self.nodes = [self.pub, self.router, self.sub]
+        self.whole(self.nodes)
+        self.sub.wait_news()
+
     def whole(self, nodes, marks=None, timeout=RECOVER):
         """Every node has a link to every other (again, if marks say since when); returns when it had."""
         moments = []

@@ -240,6 +240,18 @@ TEST(raw, what_was_under_way_counts_as_lost)
     CHECK_EQ(weft_node_close(node), 0);
 }
 
+/* An interest that soon has no room and then blocks for long. */
+static weft_interest *subscribe_small(weft_node *node)
+{
+    weft_subscribe_options options;
+    weft_interest *in;
+    weft_subscribe_options_init(&options);
+    options.queue = 1000;
+    options.block_ms = 10 * WAIT_MS;
+    CHECK_EQ(weft_subscribe(node, "t.P@raw.x", &options, &in), 0);
+    return in;
+}
+
 /* A publisher whose messages wait unread, because their interest is full, starts anew: its new life
  * displaces the link, and what waited counts as lost with it. */
 TEST(raw, what_waits_unread_counts_as_lost)
@@ -249,12 +261,7 @@ TEST(raw, what_waits_unread_counts_as_lost)
     struct events events;
     events_init(&events);
     weft_node *node = fx_open("tcp://127.0.0.1:0/a", NULL, &events);
-    weft_subscribe_options options;
-    weft_subscribe_options_init(&options);
-    options.queue = 1000;
-    options.block_ms = 10 * WAIT_MS;
-    weft_interest *in;
-    CHECK_EQ(weft_subscribe(node, "t.P@raw.x", &options, &in), 0);
+    weft_interest *in = subscribe_small(node);
     raw_open(&former, node);
     raw_intent(&former, "t.P@raw.x", 5, true);
     for (int i = 0; i < SENT; i++)
@@ -304,12 +311,7 @@ TEST(raw, what_follows_a_goodbye_that_waited_counts_as_lost)
     struct events events;
     events_init(&events);
     weft_node *node = fx_open("tcp://127.0.0.1:0/a", NULL, &events);
-    weft_subscribe_options options;
-    weft_subscribe_options_init(&options);
-    options.queue = 1000;
-    options.block_ms = 10 * WAIT_MS;
-    weft_interest *in;
-    CHECK_EQ(weft_subscribe(node, "t.P@raw.x", &options, &in), 0);
+    weft_interest *in = subscribe_small(node);
     raw_open(&r, node);
     raw_intent(&r, "t.P@raw.x", 5, true);
     for (int i = 0; i < SENT; i++)

@@ -27,17 +27,6 @@
 #endif
 #define PATIENCE 3 /* calls that fail before memory comes back, in the mode AWHILE */
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define INSTRUMENTED 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define INSTRUMENTED 1
-#endif
-#endif
-#ifndef INSTRUMENTED
-#define INSTRUMENTED 0
-#endif
-
 static const char *const mode_names[] = {"once", "awhile", "on"};
 
 /* ---- The allocator ---- */
