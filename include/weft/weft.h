@@ -77,7 +77,8 @@ extern "C" {
     X(EMFILE, -38, "too many open files")                                                          \
     X(EDISPLACED, -39, "displaced by a newer link")                                                \
     X(EFORGOTTEN, -40, "forgotten by the operator")                                                \
-    X(EPROTO, -41, "protocol error")
+    X(EPROTO, -41, "protocol error")                                                               \
+    X(EBUSY, -42, "in use by another process")
 
 enum weft_error {
     WEFT_OK = 0,
@@ -189,6 +190,17 @@ typedef struct weft_event {
     bool intent;       /* MATCH, UNMATCH: of an intent, not an interest */
 } weft_event;          /* valid during the callback only */
 
+/* Who may ask a node about itself, or steer it (weft/admin.h). */
+enum weft_access {
+    WEFT_ACCESS_DEFAULT = 0, /* LOCAL to ask, UNIX to steer */
+    WEFT_ACCESS_NONE = 1,
+    WEFT_ACCESS_UNIX = 2,  /* over unix sockets, which have permissions */
+    WEFT_ACCESS_LOCAL = 3, /* and from addresses of this host */
+    WEFT_ACCESS_ANY = 4
+};
+
+struct weft_command; /* weft/admin.h */
+
 enum weft_log_level {
     WEFT_LOG_ERROR = 1,
     WEFT_LOG_WARN = 2,
@@ -221,6 +233,13 @@ typedef struct weft_options {
     void (*on_log)(enum weft_log_level level, const char *text, void *user);
     enum weft_log_level log_level; /* lines above it are not made; default WEFT_LOG_INFO */
     void *user;
+    enum weft_access info;    /* who is told of status, peers and routes */
+    enum weft_access control; /* whose commands are done */
+    /* A command that the node does not know itself (weft/admin.h). Returns 0 or WEFT_E…, and in
+     * *ret_text what the sender is told, allocated with malloc, or NULL. NULL: there are none.
+     * [loop] */
+    int (*on_command)(weft_node *node, const struct weft_command *command, char **ret_text,
+                      void *user);
 } weft_options;
 
 /* Fill with the defaults. [any] */
@@ -303,6 +322,10 @@ typedef struct weft_peer_info {
     uint64_t messages_in, messages_out, bytes_in, bytes_out;
     size_t outbox_bytes;
     uint64_t dropped[WEFT_DROP_REASONS];
+    const char *last_error;   /* why the last link or dial ended, or "" */
+    uint64_t next_dial_ms;    /* from now; UINT64_MAX: none is planned */
+    uint32_t failed_attempts; /* dials that failed since the last link */
+    bool persistent;          /* never given up */
 } weft_peer_info;
 
 /* The links as they are now, sorted by URL. Free with weft_peers_free. [any; waits for the loop]
@@ -318,6 +341,8 @@ typedef struct weft_route_info {
     uint32_t matches; /* counterparts */
     uint64_t messages;
     uint64_t dropped[WEFT_DROP_REASONS];
+    const char *via; /* FQN of the link it came over, where that is not `peer`; else NULL */
+    uint64_t schema; /* 0: unknown */
 } weft_route_info;
 
 /* The routes known now, ours and others', sorted. Free with weft_routes_free. [any; waits for the
@@ -351,6 +376,8 @@ typedef struct weft_addrbook_entry {
     const char *last_error; /* or "" */
     uint64_t banned_until;
     uint64_t added;
+    bool dialing;          /* of a live node: a dial is under way */
+    uint64_t next_dial_ns; /* of a live node: from now; 0: none is planned */
 } weft_addrbook_entry;
 
 typedef struct weft_addrbook {
