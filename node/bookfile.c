@@ -79,8 +79,8 @@ int weft_addrbook_load(const char *path, weft_addrbook **ret_book)
 
 static void tell(weft_node *node, int error, const char *text)
 {
-    node_log(node, WEFT_LOG_WARN, "%s", text);
     weft_event event = {.type = WEFT_EVENT_ADDRBOOK, .error = error, .text = text};
+    node_record(node, WEFT_LOG_WARN, &event, "%s", text);
     node_event(node, &event);
 }
 

@@ -138,8 +138,9 @@ static void glue_event(void *ctx, const weft_event *event)
         level = WEFT_LOG_DEBUG;
     else if (event->error || event->type == WEFT_EVENT_WARNING)
         level = WEFT_LOG_WARN;
-    node_log(node, level, "%s: %s%s%s", names[event->type], event->peer ? event->peer : "this node",
-             event->text ? ": " : "", event->text ? event->text : "");
+    node_record(node, level, event, "%s: %s%s%s", names[event->type],
+                event->peer ? event->peer : "this node", event->text ? ": " : "",
+                event->text ? event->text : "");
     node_event(node, event);
 }
 

@@ -288,6 +288,7 @@ static void free_event(struct owned_event *e)
     mem_free((char *)(uintptr_t)e->event.peer);
     mem_free((char *)(uintptr_t)e->event.route);
     mem_free((char *)(uintptr_t)e->event.text);
+    mem_free((char *)(uintptr_t)e->line);
     mem_free(e);
 }
 
@@ -297,7 +298,8 @@ static bool copy_text(const char **to, const char *from)
     return *to || !from;
 }
 
-static void queue_event(weft_node *node, const weft_event *event, enum weft_log_level level)
+static void queue_event(weft_node *node, const weft_event *event, enum weft_log_level level,
+                        const char *line)
 {
     node->unsettled = true;
     struct owned_event *e = mem_zalloc(sizeof(*e));
@@ -306,8 +308,8 @@ static void queue_event(weft_node *node, const weft_event *event, enum weft_log_
     e->event = *event;
     e->level = level;
     e->event.peer = e->event.route = e->event.text = NULL;
-    if (copy_text(&e->event.peer, event->peer) && copy_text(&e->event.route, event->route) &&
-        copy_text(&e->event.text, event->text))
+    if (copy_text(&e->line, line) && copy_text(&e->event.peer, event->peer) &&
+        copy_text(&e->event.route, event->route) && copy_text(&e->event.text, event->text))
         list_push(&node->events, &e->node);
     else
         free_event(e);
@@ -316,19 +318,45 @@ static void queue_event(weft_node *node, const weft_event *event, enum weft_log_
 void node_event(weft_node *node, const weft_event *event)
 {
     if (node->options.on_event)
-        queue_event(node, event, 0);
+        queue_event(node, event, 0, NULL);
+}
+
+static void log_line(weft_node *node, enum weft_log_level level, const weft_event *event,
+                     const char *format, va_list args)
+{
+    char line[512];
+    if ((!node->options.on_log && !node->options.on_record) || level > node->options.log_level)
+        return;
+    vsnprintf(line, sizeof(line), format, args);
+    queue_event(node, event, level, line);
 }
 
 void node_log(weft_node *node, enum weft_log_level level, const char *format, ...)
 {
-    if (!node->options.on_log || level > node->options.log_level)
-        return;
-    char text[512];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    log_line(node, level, &(weft_event){0}, format, args);
     va_end(args);
-    queue_event(node, &(weft_event){.text = text}, level);
+}
+
+void node_record(weft_node *node, enum weft_log_level level, const weft_event *event,
+                 const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    log_line(node, level, event, format, args);
+    va_end(args);
+}
+
+static void dispatch_event(weft_node *node, const struct owned_event *e)
+{
+    const weft_options *o = &node->options;
+    if (!e->line)
+        o->on_event(node, &e->event, o->user);
+    else if (o->on_record)
+        o->on_record(e->level, e->line, e->event.type ? &e->event : NULL, o->user);
+    else
+        o->on_log(e->level, e->line, o->user);
 }
 
 void node_dispatch_events(weft_node *node)
@@ -336,10 +364,7 @@ void node_dispatch_events(weft_node *node)
     struct list *it;
     while ((it = list_pop(&node->events)) != NULL) {
         struct owned_event *e = list_entry(it, struct owned_event, node);
-        if (e->event.type)
-            node->options.on_event(node, &e->event, node->options.user);
-        else
-            node->options.on_log(e->level, e->event.text, node->options.user);
+        dispatch_event(node, e);
         free_event(e);
     }
 }

@@ -363,6 +363,7 @@ static void unbuild(weft_node *node)
 {
     node->options.on_event = NULL; /* a call that fails calls nothing back */
     node->options.on_log = NULL;
+    node->options.on_record = NULL;
     node_drop_events(node);
     mem_free(node->addrbook_file); /* who has the address may well have the book too */
     node->addrbook_file = NULL;

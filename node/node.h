@@ -262,7 +262,8 @@ void intent_tell(weft_node *node);
 /* An event or a log line on its way to the program: callbacks never run below the mesh. */
 struct owned_event {
     struct list node;
-    weft_event event; /* strings are owned; type 0: a log line */
+    weft_event event; /* strings are owned; type 0: none, a log line alone */
+    const char *line; /* for the log, owned; NULL: for on_event */
     enum weft_log_level level;
 };
 
@@ -406,6 +407,9 @@ void cond_init(pthread_cond_t *cond);    /* on the monotonic clock */
 bool cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t deadline);
 void node_log(weft_node *node, enum weft_log_level level, const char *format, ...)
     PRINTF_LIKE(3, 4);
+/* A log line that tells of an event; where the program takes no records it is a line as any. */
+void node_record(weft_node *node, enum weft_log_level level, const weft_event *event,
+                 const char *format, ...) PRINTF_LIKE(4, 5);
 void node_event(weft_node *node, const weft_event *event);
 void node_dispatch_events(weft_node *node);
 void node_drop_events(weft_node *node);

@@ -240,6 +240,10 @@ typedef struct weft_options {
      * [loop] */
     int (*on_command)(weft_node *node, const struct weft_command *command, char **ret_text,
                       void *user);
+    /* Where set, log lines come here instead of to on_log, with the event a line tells of, or NULL.
+     * [loop] */
+    void (*on_record)(enum weft_log_level level, const char *text, const weft_event *event,
+                      void *user);
 } weft_options;
 
 /* Fill with the defaults. [any] */
