@@ -41,6 +41,21 @@ bool utf8_valid(const void *data, size_t size)
     return true;
 }
 
+char *utf8_copy(const void *data, size_t size)
+{
+    static const char replacement[] = "\xef\xbf\xbd";
+    const unsigned char *p = data;
+    char *copy = xresize(NULL, 3 * size + 1); /* each byte may be replaced by three */
+    size_t at = 0;
+    for (size_t i = 0, len; i < size; i += len ? len : 1) {
+        len = sequence(p + i, size - i);
+        memcpy(copy + at, len ? (const char *)p + i : replacement, len ? len : 3);
+        at += len ? len : 3;
+    }
+    copy[at] = '\0';
+    return copy;
+}
+
 static void json_char(FILE *out, unsigned char c)
 {
     if (c == '"' || c == '\\')
@@ -55,7 +70,7 @@ static void json_char(FILE *out, unsigned char c)
         putc(c, out);
 }
 
-void json_string(FILE *out, const void *data, size_t size)
+void json_quoted(FILE *out, const void *data, size_t size)
 {
     const unsigned char *p = data;
     putc('"', out);

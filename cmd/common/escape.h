@@ -9,8 +9,11 @@
 /* Are the bytes valid UTF-8 (no surrogates, nothing overlong)? */
 bool utf8_valid(const void *data, size_t size);
 
+/* A copy as a string; bytes that are no UTF-8 become U+FFFD. The caller frees it with xfree. */
+char *utf8_copy(const void *data, size_t size);
+
 /* Write as a JSON string with its quotes. Bytes that are no UTF-8 become U+FFFD. */
-void json_string(FILE *out, const void *data, size_t size);
+void json_quoted(FILE *out, const void *data, size_t size);
 
 /* Write base64 with padding. */
 void base64_write(FILE *out, const void *data, size_t size);

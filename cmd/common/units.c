@@ -129,6 +129,49 @@ const char *size_format(uint64_t bytes, char buf[UNITS_TEXT])
     return buf;
 }
 
+/* Three digits, however large: 1.23, 12.3, 123. */
+static const char *three_digits(double n, const char *unit, char buf[UNITS_TEXT])
+{
+    snprintf(buf, UNITS_TEXT, "%.*f%s", n < 9.995 ? 2 : n < 99.95 ? 1 : 0, n, unit);
+    return buf;
+}
+
+const char *ns_format(uint64_t ns, char buf[UNITS_TEXT])
+{
+    uint64_t s = ns / 1000000000;
+    if (s >= 120) {
+        const char *unit = s < 7200 ? "m" : s < 172800 ? "h" : "d";
+        snprintf(buf, UNITS_TEXT, "%" PRIu64 "%s",
+                 s / (s < 7200     ? 60
+                      : s < 172800 ? 3600
+                                   : 86400),
+                 unit);
+        return buf;
+    }
+    if (ns < 1000)
+        snprintf(buf, UNITS_TEXT, "%" PRIu64 "ns", ns);
+    else if (ns < 999500)
+        three_digits((double)ns / 1e3, "us", buf);
+    else if (ns < 999500000)
+        three_digits((double)ns / 1e6, "ms", buf);
+    else
+        three_digits((double)ns / 1e9, "s", buf);
+    return buf;
+}
+
+const char *amount_format(double n, char buf[UNITS_TEXT])
+{
+    static const char *const units[] = {"", "k", "M", "G", "T", "P", "E"};
+    size_t i = 0;
+    for (; n >= 999.5 && i < 6; i++)
+        n /= 1000;
+    if (i == 0 && n == (double)(uint64_t)n)
+        snprintf(buf, UNITS_TEXT, "%.0f", n);
+    else
+        three_digits(n, units[i], buf);
+    return buf;
+}
+
 const char *time_format(uint64_t ns, int digits, char buf[TIME_TEXT])
 {
     time_t seconds = (time_t)(ns / 1000000000);

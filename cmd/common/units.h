@@ -30,6 +30,11 @@ bool decimal_parse(const char *text, uint64_t *ret_millionths);
 const char *duration_format(uint64_t ms, char buf[UNITS_TEXT]);
 const char *size_format(uint64_t bytes, char buf[UNITS_TEXT]);
 
+/* For people, three digits: a length of time as "850ns", "1.23ms", "3.45s", "12m", "5h", "9d" (from
+ * two minutes, hours, days on cut to whole ones); a number as "999", "1.23k", "45.6M". */
+const char *ns_format(uint64_t ns, char buf[UNITS_TEXT]);
+const char *amount_format(double n, char buf[UNITS_TEXT]);
+
 /* "2026-01-31T12:00:00.123Z" from ns since the epoch, with `digits` (0, 3 or 9) of a second. */
 #define TIME_TEXT 40
 const char *time_format(uint64_t ns, int digits, char buf[TIME_TEXT]);

@@ -87,13 +87,13 @@ static void print_json(const struct sub *s, const weft_msg *msg)
     const void *data = weft_msg_data(msg);
     size_t size = weft_msg_size(msg);
     fputs("{\"route\":", stdout);
-    json_string(stdout, route, strlen(route));
+    json_quoted(stdout, route, strlen(route));
     fputs(",\"sender\":", stdout);
-    json_string(stdout, sender, strlen(sender));
+    json_quoted(stdout, sender, strlen(sender));
     printf(",\"time\":\"%s\",\"size\":%zu,", time_format(weft_msg_time(msg), 9, time), size);
     if (utf8_valid(data, size)) {
         fputs("\"text\":", stdout);
-        json_string(stdout, data, size);
+        json_quoted(stdout, data, size);
     } else {
         fputs("\"base64\":\"", stdout);
         base64_write(stdout, data, size);

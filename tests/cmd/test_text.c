@@ -129,10 +129,10 @@ TEST(escape, utf8)
 
 TEST(escape, json)
 {
-    CHECK_STR(written(json_string, "a\"b\\c\n\t\x01\xc3\xa4", 10),
+    CHECK_STR(written(json_quoted, "a\"b\\c\n\t\x01\xc3\xa4", 10),
               "\"a\\\"b\\\\c\\n\\t\\u0001\xc3\xa4\"");
-    CHECK_STR(written(json_string, "\xff\xc3", 2), "\"\xef\xbf\xbd\xef\xbf\xbd\"");
-    CHECK_STR(written(json_string, "\0", 1), "\"\\u0000\"");
+    CHECK_STR(written(json_quoted, "\xff\xc3", 2), "\"\xef\xbf\xbd\xef\xbf\xbd\"");
+    CHECK_STR(written(json_quoted, "\0", 1), "\"\\u0000\"");
 }
 
 TEST(escape, base64)
