@@ -5,45 +5,61 @@
 #include "../common/suggest.h"
 #include "command.h"
 
-static const struct command *const commands[] = {
-    &pub_command, &sub_command, &ping_command, &addrbook_command, &bench_command,
+#define MOST 12 /* commands in a group */
+
+/* All commands, as `weft help` shows them: on one screen of 24 lines and 80 columns. */
+static const struct group {
+    const char *title;
+    const struct command *commands[MOST]; /* ends with NULL where there are fewer */
+} groups[] = {
+    {"Messages", {&pub_command, &sub_command, &bench_command}},
+    {"Looking into a node and its mesh", {&ping_command}},
+    {"Steering", {&addrbook_command}},
 };
-#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+#define GROUPS (sizeof(groups) / sizeof(groups[0]))
+
+/* The i-th of all, NULL behind the last. */
+static const struct command *command_at(size_t i)
+{
+    for (size_t g = 0; g < GROUPS; g++)
+        for (size_t k = 0; k < MOST && groups[g].commands[k]; k++)
+            if (i-- == 0)
+                return groups[g].commands[k];
+    return NULL;
+}
 
 static const struct command *find(const char *name)
 {
-    for (size_t i = 0; i < COMMANDS; i++)
-        if (strcmp(commands[i]->name, name) == 0)
-            return commands[i];
+    const struct command *command;
+    for (size_t i = 0; (command = command_at(i)); i++)
+        if (strcmp(command->name, name) == 0)
+            return command;
     return NULL;
 }
 
 static void print_help(FILE *out)
 {
-    fputs("usage: weft COMMAND [arguments]\n"
-          "\n"
-          "The command line of the weft mesh.\n"
-          "\n",
+    fputs("usage: weft COMMAND [arguments]      'weft help COMMAND' tells more of a command\n",
           out);
-    for (size_t i = 0; i < COMMANDS; i++)
-        fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
-    fputs("  help       this text; 'weft help COMMAND' for the options of a command\n"
-          "  version    the version\n"
-          "\n"
-          "Exit codes: 0 done; 1 it failed or nothing came of it; 2 wrong usage.\n"
-          "\n"
-          "Two terminals, one message:\n"
-          "  weft sub types.Text@demo -l tcp://127.0.0.1:7400/\n"
-          "  weft pub types.Text@demo hello -P tcp://127.0.0.1:7400/\n",
+    for (size_t g = 0; g < GROUPS; g++) {
+        fprintf(out, "%s:\n", groups[g].title);
+        for (size_t k = 0; k < MOST && groups[g].commands[k]; k++)
+            fprintf(out, "  %-9s %s\n", groups[g].commands[k]->name,
+                    groups[g].commands[k]->summary);
+    }
+    fputs("'weft help' prints this text, 'weft version' the version.\n"
+          "Exit codes: 0 done; 1 it failed or nothing came of it; 2 wrong usage.\n",
           out);
 }
 
 static int unknown(const char *name)
 {
-    const char *names[COMMANDS];
-    for (size_t i = 0; i < COMMANDS; i++)
-        names[i] = commands[i]->name;
-    const char *near = suggest(name, names, COMMANDS, sizeof(names[0]));
+    const char *names[GROUPS * MOST + 2] = {"help", "version"};
+    const struct command *command;
+    size_t count = 2;
+    for (size_t i = 0; (command = command_at(i)); i++)
+        names[count++] = command->name;
+    const char *near = suggest(name, names, count, sizeof(names[0]));
     fprintf(stderr, "weft: '%s' is no command%s%s%s\nSee 'weft help'.\n", name,
             near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     return EXIT_USAGE;

@@ -19,6 +19,7 @@ NOWHERE = "tcp://127.0.0.1:1/nowhere"
 MISUSES = [
     ([], "usage: weft"),
     (["pbu"], "did you mean 'pub'"),
+    (["hlep"], "did you mean 'help'"),
     (["adrbook"], "did you mean 'addrbook'"),
     (["frobnicate"], "no command"),
     (["help", "sbu"], "did you mean 'sub'"),
@@ -70,6 +71,8 @@ class Usage(harness.Case):
             self.assertIn("Exit codes:", text)
             self.assertEqual(text, self.run_weft(name, "--help"))
         self.assertEqual(whole, self.run_weft("--help"))
+        self.assertLess(whole.count("\n") + 1, 24, "does not fit a screen with its prompt")
+        self.assertLessEqual(max(len(line) for line in whole.split("\n")), 80)
         self.assertRegex(self.run_weft("--version"), r"^weft \d+\.\d+")
 
 
