@@ -113,10 +113,17 @@ struct mesh_ops {
     void (*event)(void *ctx, const weft_event *event);
     /* A local interest found its first (or lost its last) intent. */
     void (*matched)(void *ctx, void *interest, bool matched);
-    /* An answer to mesh_ping or mesh_ask_book; error 0 or WEFT_E…; rtt for a ping, records for a
-     * book. */
+    /* An answer to mesh_ping, mesh_ask_book or mesh_query; error 0 or WEFT_E…; rtt for a ping,
+     * records for a book. */
     void (*answer)(void *ctx, uint64_t token, int error, uint64_t rtt_ns,
                    const struct book_record *records, size_t count);
+    /* A piece of the answer to mesh_query, before the `answer` that ends it; of a refusal, its
+     * sentence as `text` and nothing else. Good during the call. May be NULL. */
+    void (*told)(void *ctx, uint64_t token, const struct answer_msg *part);
+    /* The other side asks, or commands: to be answered by mesh_reply or mesh_refuse_query, now (the
+     * one exception to what is said of ops above) or later, as long as the link stands. `query` is
+     * good during the call. May be NULL: all are refused. */
+    void (*query)(void *ctx, struct mesh_link *link, uint64_t nonce, const struct query_msg *query);
     void (*log)(void *ctx, enum weft_log_level level, const char *text);
 };
 
@@ -188,6 +195,26 @@ int mesh_ping(struct mesh *mesh, struct mesh_link *link, uint64_t token, struct 
 
 /* Ask for its address book. Errors: WEFT_ENOTSUP, WEFT_ELIMIT (one at a time), WEFT_ENOMEM. */
 int mesh_ask_book(struct mesh *mesh, struct mesh_link *link, uint64_t token, struct moment now);
+
+/* Ask for a report, or command (feature INFO). ops->told follows for each piece of the answer and
+ * ops->answer at its end: with WEFT_ETIMEDOUT after 10 s without a piece, WEFT_ELIMIT for more than
+ * 256 MiB of it, WEFT_ELOST or WEFT_ECLOSED when the link goes, or what the other side refused it
+ * with. Errors: WEFT_ENOTSUP, WEFT_ELIMIT (one at a time; or larger than the other side takes),
+ * WEFT_ENOMEM. */
+int mesh_query(struct mesh *mesh, struct mesh_link *link, const struct query_msg *query,
+               uint64_t token, struct moment now);
+
+/* One piece of the answer to ops->query; part->nonce is taken from `nonce`. The query is done with
+ * when part->more is false. Errors, nothing sent and the query still open: WEFT_ENOTFOUND (no such
+ * query is open), WEFT_ELIMIT (the frame is larger than the link takes: less at a time),
+ * WEFT_EAGAIN (so much waits for the link unread that this does not fit: later), WEFT_ENOMEM. */
+int mesh_reply(struct mesh *mesh, struct mesh_link *link, uint64_t nonce,
+               const struct answer_msg *part, struct moment now);
+
+/* Answer with an error and a sentence (NULL: the error's text), in place of what is still missing.
+ * A query that is not open is ignored. */
+void mesh_refuse_query(struct mesh *mesh, struct mesh_link *link, uint64_t nonce, int error,
+                       const char *text, struct moment now);
 
 /* Forget a peer: out of the book, link closed with GOODBYE 3. Errors: WEFT_EURL, WEFT_ENOTFOUND. */
 int mesh_forget(struct mesh *mesh, const char *url, struct moment now);

@@ -37,6 +37,8 @@ static const struct codec codecs[] = {
     {MSG_ADDRBOOK, &weft__addrbook__descriptor, build_book, read_book},
     {MSG_GOODBYE, &weft__goodbye__descriptor, build_goodbye, read_goodbye},
     {MSG_DIGEST, &weft__digest__descriptor, build_digest, read_digest},
+    {MSG_QUERY, &weft__query__descriptor, build_query, read_query},
+    {MSG_ANSWER, &weft__answer__descriptor, build_answer, read_answer},
 };
 
 static const struct codec *find_codec(uint32_t type)
@@ -169,7 +171,10 @@ static int read_entry(struct arena *arena, const ProtobufCMessage *message, stru
         return arena->error;
     control->book.records = record;
     control->book.count = 1;
-    return read_record((const Weft__AddrbookEntry *)message, record);
+    int rc = read_record((const Weft__AddrbookEntry *)message, record);
+    record->linked = record->dialing = false; /* no file knows what is so now */
+    record->next_dial_ns = 0;
+    return rc;
 }
 
 int codec_decode_record(const uint8_t *data, size_t size, struct control *ret_control)

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <weft/admin.h>
+
 #include "base/buf.h"
 #include "proto/frame.h"
 
@@ -40,6 +42,12 @@ enum result_code { /* docs/protocol.md section 3, RESULT errors */
                    RESULT_SCHEMA = 10,
                    RESULT_TIMEOUT = 11,
                    RESULT_SHUTDOWN = 12,
+                   RESULT_NOT_SUPPORTED = 13,
+                   RESULT_NOT_FOUND = 14,
+                   RESULT_INVALID = 15,
+                   RESULT_TIMED_OUT = 16,
+                   RESULT_BUSY = 17,
+                   RESULT_IO = 18,
 };
 
 /* WEFT_E… for a result code and back. Unknown codes map to WEFT_EPROTO and RESULT_FAILURE. */
@@ -98,7 +106,35 @@ struct book_record {
     uint32_t origin; /* enum weft_origin, 0 unknown */
     const char *last_error;
     uint64_t banned_until, added;
-    bool linked; /* of a live node; never in a file */
+    bool linked, dialing;  /* of a live node; never in a file */
+    uint64_t next_dial_ns; /* likewise: from now; 0: none is planned */
+};
+
+/* What is asked of a node (docs/protocol.md section 9): parts of a report, or a command. */
+struct query_msg {
+    uint32_t parts;          /* of enum weft_part */
+    const char *route;       /* these and the next never NULL after decoding; "": all routes */
+    const char *command;     /* "": none */
+    const char *const *args; /* of the command */
+    size_t n_args;
+};
+
+/* One piece of the answer. Its parts are the public structs themselves; decoded, their strings are
+ * never NULL, save peer and via of a route as in weft.h, and their enums are of the known values.
+ */
+struct answer_msg {
+    uint64_t nonce;      /* the query's timestamp */
+    bool more;           /* another piece follows */
+    weft_status *status; /* or NULL */
+    weft_peer_info *peers;
+    size_t n_peers;
+    weft_route_info *routes;
+    size_t n_routes;
+    struct book_record *records;
+    size_t n_records;
+    weft_incident *incidents;
+    size_t n_incidents;
+    const char *text; /* of a command; never NULL after decoding */
 };
 
 /* Any control message. Which member counts follows from the type. */
@@ -140,6 +176,8 @@ struct control {
             uint64_t intents_hash, interests_hash;
             bool resync;
         } digest;
+        struct query_msg query;
+        struct answer_msg answer;
     };
     void *owned; /* of the decoder */
 };

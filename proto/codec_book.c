@@ -24,6 +24,8 @@ void build_record(const struct book_record *record, Weft__AddrbookEntry *entry)
     entry->banned_until = record->banned_until;
     entry->added = record->added;
     entry->linked = record->linked;
+    entry->dialing = record->dialing;
+    entry->next_dial = record->next_dial_ns;
 }
 
 int read_record(const Weft__AddrbookEntry *entry, struct book_record *record)
@@ -45,6 +47,8 @@ int read_record(const Weft__AddrbookEntry *entry, struct book_record *record)
         .banned_until = entry->banned_until,
         .added = entry->added,
         .linked = entry->linked,
+        .dialing = entry->dialing,
+        .next_dial_ns = entry->next_dial,
     };
     return read_node_id(&entry->node_id, &record->node_id) ? 0 : WEFT_EMALFORMED;
 }

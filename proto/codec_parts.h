@@ -15,10 +15,10 @@ typedef int read_fn(struct arena *arena, const ProtobufCMessage *message, struct
 
 build_fn build_intent, build_intents, build_interest, build_interests, build_notify;
 build_fn build_result, build_ping, build_pong, build_peers, build_goodbye, build_digest;
-build_fn build_handshake, build_book;
+build_fn build_handshake, build_book, build_query, build_answer;
 read_fn read_intent, read_intents, read_interest, read_interests, read_notify;
 read_fn read_result, read_ping, read_pong, read_peers, read_goodbye, read_digest;
-read_fn read_handshake, read_book;
+read_fn read_handshake, read_book, read_query, read_answer;
 
 /* Lists, for HANDSHAKE too. Errors as above; outputs are written on success only. */
 int build_intent_list(struct arena *arena, const struct decl *decls, size_t count,

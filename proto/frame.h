@@ -38,6 +38,8 @@ enum msg_type {
     MSG_ADDRBOOK = 52,
     MSG_GOODBYE = 60,
     MSG_DIGEST = 61,
+    MSG_QUERY = 62,
+    MSG_ANSWER = 63,
     MSG_USER = 1000, /* from here on: carried like MESSAGE */
 };
 

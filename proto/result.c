@@ -31,6 +31,18 @@ int result_to_error(uint64_t code)
         return WEFT_EHANDSHAKE;
     case RESULT_SHUTDOWN:
         return WEFT_ESHUTDOWN;
+    case RESULT_NOT_SUPPORTED:
+        return WEFT_ENOTSUP;
+    case RESULT_NOT_FOUND:
+        return WEFT_ENOTFOUND;
+    case RESULT_INVALID:
+        return WEFT_EINVAL;
+    case RESULT_TIMED_OUT:
+        return WEFT_ETIMEDOUT;
+    case RESULT_BUSY:
+        return WEFT_EBUSY;
+    case RESULT_IO:
+        return WEFT_EIO;
     default: /* RESULT_FAILURE, and what later versions add */
         return WEFT_EPROTO;
     }
@@ -73,6 +85,22 @@ enum result_code result_from_error(int error)
     case WEFT_ESHUTDOWN:
     case WEFT_ECLOSED:
         return RESULT_SHUTDOWN;
+    case WEFT_ENOTSUP:
+        return RESULT_NOT_SUPPORTED;
+    case WEFT_ENOTFOUND:
+        return RESULT_NOT_FOUND;
+    case WEFT_EINVAL:
+        return RESULT_INVALID;
+    case WEFT_ETIMEDOUT:
+        return RESULT_TIMED_OUT;
+    case WEFT_EBUSY:
+    case WEFT_EEXIST:
+        return RESULT_BUSY;
+    case WEFT_EIO:
+    case WEFT_EACCESS:
+    case WEFT_ENOSPC:
+    case WEFT_ECORRUPT:
+        return RESULT_IO;
     default:
         return RESULT_FAILURE;
     }

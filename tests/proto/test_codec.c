@@ -329,15 +329,15 @@ TEST(codec, record_out_of_memory)
 
 TEST(codec, result_codes)
 {
-    for (uint64_t code = 0; code <= RESULT_SHUTDOWN; code++) {
+    for (uint64_t code = 0; code <= RESULT_IO; code++) {
         int error = result_to_error(code);
         CHECK(code == 0 ? error == 0 : error < 0);
         if (code != RESULT_FAILURE)
             CHECK_EQ(result_from_error(error), code);
     }
-    CHECK_EQ(result_to_error(13), WEFT_EPROTO);
+    CHECK_EQ(result_to_error(RESULT_IO + 1), WEFT_EPROTO);
     CHECK_EQ(result_to_error(UINT64_MAX), WEFT_EPROTO);
-    CHECK_EQ(result_from_error(WEFT_EIO), RESULT_FAILURE);
+    CHECK_EQ(result_from_error(WEFT_EACCESS), RESULT_IO);
     CHECK_EQ(result_from_error(-9999), RESULT_FAILURE);
     CHECK_EQ(result_from_error(WEFT_EURL), RESULT_MALFORMED);
     CHECK_EQ(result_from_error(WEFT_ESCOPE), RESULT_DENIED);
