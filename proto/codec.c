@@ -171,10 +171,7 @@ static int read_entry(struct arena *arena, const ProtobufCMessage *message, stru
         return arena->error;
     control->book.records = record;
     control->book.count = 1;
-    int rc = read_record((const Weft__AddrbookEntry *)message, record);
-    record->linked = record->dialing = false; /* no file knows what is so now */
-    record->next_dial_ns = 0;
-    return rc;
+    return read_record((const Weft__AddrbookEntry *)message, record);
 }
 
 int codec_decode_record(const uint8_t *data, size_t size, struct control *ret_control)

@@ -89,7 +89,7 @@ TEST(codec, empty_bodies)
 
 TEST(codec, no_codec)
 {
-    static const uint32_t without[] = {0, MSG_MESSAGE, 10, 49, 53, 62, MSG_USER, UINT32_MAX};
+    static const uint32_t without[] = {0, MSG_MESSAGE, 10, 49, 53, 64, MSG_USER, UINT32_MAX};
     struct buf b;
     buf_init(&b, 1 << 16);
     for (size_t i = 0; i < ARRAY_LEN(without); i++) {
