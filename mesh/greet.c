@@ -317,19 +317,32 @@ static void register_initial(struct mesh *m, struct mesh_link *l, struct moment 
 
 static void enter_book(struct mesh *m, struct mesh_link *l, struct moment now)
 {
-    if (!l->outbound && (l->hs.role != ROLE_PEER || link_other_there(m, l)))
-        return;
     const uint8_t *id = l->hs.has_node_id ? l->hs.node_id : NULL;
     addrbook_linked(m->book, l->priv->book_entry, l->hs.peer.text, id, now);
     l->priv->book_entry = 0;
     l->priv->in_book = true;
 }
 
+static bool linked_in_book(const struct mesh *m, const char *name)
+{
+    struct addrbook_view view;
+    return addrbook_find(m->book, name, &view) && view.linked;
+}
+
 void greet_heir(struct mesh *m, const struct mesh_link *l, struct moment now)
 {
-    struct mesh_link *heir = link_other_there(m, l);
-    if (heir)
-        enter_book(m, heir, now);
+    struct url url;
+    if (linked_in_book(m, l->hs.peer.text) ||
+        url_parse(l->hs.peer.text, strlen(l->hs.peer.text), &url, NULL) < 0)
+        return;
+    list_each (it, &m->links) {
+        struct mesh_link *o = list_entry(it, struct mesh_link, node);
+        if (o == l || o->state != LINK_UP || o->hs.role != ROLE_PEER ||
+            !same_address(o->hs.peer.text, &url))
+            continue;
+        enter_book(m, o, now);
+        return;
+    }
 }
 
 static void link_up(struct mesh *m, struct mesh_link *l, struct moment now)
@@ -339,7 +352,8 @@ static void link_up(struct mesh *m, struct mesh_link *l, struct moment now)
     l->state = LINK_UP;
     l->up_since = now.mono_ns;
     m->up++;
-    enter_book(m, l, now);
+    if (l->outbound || (l->hs.role == ROLE_PEER && !link_other_there(m, l)))
+        enter_book(m, l, now);
     m->ops->up(m->ctx, l);
 
     struct endpoint_options options = endpoint_of(m, l);

@@ -216,13 +216,15 @@ static void report_to_book(struct mesh *m, struct mesh_link *l, int error, const
         return;
     }
     struct mesh_link *sibling = sibling_of(m, l);
-    if (sibling)
+    if (sibling) {
         sibling->priv->in_book |= l->priv->in_book;
-    if (sibling || !l->priv->in_book)
         return;
-    bool stable = now.mono_ns - l->up_since >= ADDRBOOK_STABLE_NS;
-    const uint8_t *id = l->hs.has_node_id ? l->hs.node_id : NULL;
-    addrbook_unlinked(m->book, l->hs.peer.text, id, error, text, stable, now);
+    }
+    if (l->priv->in_book) {
+        bool stable = now.mono_ns - l->up_since >= ADDRBOOK_STABLE_NS;
+        const uint8_t *id = l->hs.has_node_id ? l->hs.node_id : NULL;
+        addrbook_unlinked(m->book, l->hs.peer.text, id, error, text, stable, now);
+    }
     greet_heir(m, l, now);
 }
 

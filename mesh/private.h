@@ -233,7 +233,8 @@ void greet_start(struct mesh *m, struct mesh_link *l, const struct url *dialled,
 /* Takes the message over. The link may be gone after these. */
 void greet_handshake(struct mesh *m, struct mesh_link *l, struct control *c, uint64_t stamp,
                      struct moment now);
-/* The link ended: another of the same name, which was not in the book for its sake, enters it. */
+/* The link ended: of those that have the same name the first made enters the book, where none is
+ * there yet. */
 void greet_heir(struct mesh *m, const struct mesh_link *l, struct moment now);
 void greet_peers(struct mesh *m, struct mesh_link *l, const struct control *c, uint64_t nonce,
                  struct moment now);

@@ -138,3 +138,67 @@ TEST(duplicates, book_hears_of_the_end_of_a_client_in_a_peers_place)
     CHECK(addrbook_find(mesh_addrbook(s.node->mesh), s.peer->url, &view) && !view.linked);
     net_free(s.net);
 }
+
+/* ---- One name, several nodes ---- */
+
+static bool linked_in_book(const struct scene *s)
+{
+    struct addrbook_view view;
+    return addrbook_find(mesh_addrbook(s->node->mesh), s->peer->url, &view) && view.linked;
+}
+
+/* The next one at the peer's address, as after a restart without its book. */
+static struct net_end *restarted(const struct scene *s, enum role role)
+{
+    s->peer->id[0]++;
+    s->peer->options.role = role;
+    struct net_end *end = net_raw_greet(s->net, s->peer, s->node, HANDS_OVER);
+    CHECK(end);
+    net_run(s->net, 100 * NS_PER_MS);
+    return end;
+}
+
+/* The name stays linked while one of them is, and nobody is dialled, in whatever order they end. */
+static void end_in_order(const unsigned order[3])
+{
+    struct scene s = scene();
+    struct net_end *ends[3];
+    for (unsigned i = 0; i < 3; i++)
+        ends[i] = restarted(&s, ROLE_PEER);
+    CHECK_EQ(mesh_up_count(s.node->mesh), 3);
+    for (unsigned i = 0; i < 3; i++) {
+        CHECK(linked_in_book(&s));
+        net_raw_close(ends[order[i]]);
+        net_run(s.net, 100 * NS_PER_MS);
+    }
+    CHECK(!linked_in_book(&s));
+    struct mesh_counts counts;
+    mesh_count(s.node->mesh, &counts);
+    CHECK_EQ(counts.dials, 0);
+    net_free(s.net);
+}
+
+TEST(duplicates, one_name_of_three_nodes)
+{
+    static const unsigned orders[][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+                                         {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    for (unsigned i = 0; i < ARRAY_LEN(orders); i++)
+        end_in_order(orders[i]);
+}
+
+/* A client is not dialled, and keeps nobody from being known once it has gone. */
+TEST(duplicates, one_name_of_a_client_and_a_peer)
+{
+    struct scene s = scene();
+    struct net_end *client = restarted(&s, ROLE_CLIENT), *peer = restarted(&s, ROLE_PEER);
+    CHECK(!linked_in_book(&s));
+    net_raw_close(client);
+    net_run(s.net, 100 * NS_PER_MS);
+    CHECK(linked_in_book(&s));
+    client = restarted(&s, ROLE_CLIENT);
+    net_raw_close(peer);
+    net_run(s.net, 100 * NS_PER_MS);
+    CHECK(!linked_in_book(&s));
+    net_raw_close(client);
+    net_free(s.net);
+}
