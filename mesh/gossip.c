@@ -65,13 +65,33 @@ void gossip_send_all(struct mesh *m, struct mesh_link *to, struct moment now)
         roll_send(m, &roll, now);
 }
 
-static void announce_to(struct mesh *m, struct mesh_link *to, struct moment now)
+/* Links that others have not been told of, as many as one PEERS takes. */
+struct news {
+    const struct mesh_link *links[PEERS_NAMES_MAX];
+    size_t count;
+};
+
+static void gather(struct mesh *m, struct news *news)
+{
+    news->count = 0;
+    list_each (it, &m->links) {
+        struct mesh_link *l = list_entry(it, struct mesh_link, node);
+        if (!l->priv->unannounced)
+            continue;
+        if (news->count == PEERS_NAMES_MAX)
+            return;
+        l->priv->unannounced = false;
+        news->links[news->count++] = l;
+    }
+}
+
+static void announce_to(struct mesh *m, struct mesh_link *to, const struct news *news,
+                        struct moment now)
 {
     struct roll roll = {.to = to};
-    list_each (it, &m->links) {
-        const struct mesh_link *l = list_entry(it, struct mesh_link, node);
-        if (l->priv->unannounced && worth_telling(to, l))
-            roll_add(m, &roll, l, now);
+    for (size_t i = 0; i < news->count; i++) {
+        if (worth_telling(to, news->links[i]))
+            roll_add(m, &roll, news->links[i], now);
     }
     if (roll.count)
         roll_send(m, &roll, now);
@@ -79,14 +99,15 @@ static void announce_to(struct mesh *m, struct mesh_link *to, struct moment now)
 
 void gossip_announce(struct mesh *m, struct moment now)
 {
+    struct news news;
     m->announce_at = NEVER;
-    list_each (it, &m->links) {
-        struct mesh_link *to = list_entry(it, struct mesh_link, node);
-        if (to->state == LINK_UP && takes_names(m, to))
-            announce_to(m, to, now);
+    for (gather(m, &news); news.count; gather(m, &news)) {
+        list_each (it, &m->links) {
+            struct mesh_link *to = list_entry(it, struct mesh_link, node);
+            if (to->state == LINK_UP && takes_names(m, to))
+                announce_to(m, to, &news, now);
+        }
     }
-    list_each (it, &m->links)
-        list_entry(it, struct mesh_link, node)->priv->unannounced = false;
 }
 
 static void receive_removal(struct mesh *m, struct mesh_link *l, const struct control *c,

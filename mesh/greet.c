@@ -331,16 +331,12 @@ static bool linked_in_book(const struct mesh *m, const char *name)
 
 void greet_heir(struct mesh *m, const struct mesh_link *l, struct moment now)
 {
-    struct url url;
-    if (linked_in_book(m, l->hs.peer.text) ||
-        url_parse(l->hs.peer.text, strlen(l->hs.peer.text), &url, NULL) < 0)
-        return;
     list_each (it, &m->links) {
         struct mesh_link *o = list_entry(it, struct mesh_link, node);
-        if (o == l || o->state != LINK_UP || o->hs.role != ROLE_PEER ||
-            !same_address(o->hs.peer.text, &url))
+        if (o == l || o->state != LINK_UP || o->hs.role != ROLE_PEER || !link_same_name(o, l))
             continue;
-        enter_book(m, o, now);
+        if (!linked_in_book(m, l->hs.peer.text))
+            enter_book(m, o, now);
         return;
     }
 }

@@ -34,6 +34,13 @@ static struct mesh_link *winner_of(const struct mesh *m, const struct mesh_link 
     return NULL;
 }
 
+static void displace(struct mesh *m, struct mesh_link *l, uint32_t by)
+{
+    m->displaced -= l->priv->displaced_by != 0;
+    m->displaced += by != 0;
+    l->priv->displaced_by = by;
+}
+
 /* The first of those that won over it, one over the other, that is UP. */
 static struct mesh_link *standing_winner(const struct mesh *m, const struct mesh_link *l)
 {
@@ -118,7 +125,7 @@ bool handover_begin(struct mesh *m, struct mesh_link *old, struct mesh_link *l)
         has_leaves(m) || !link_is_up_there(old))
         return false;
     limit_retiring(m, l);
-    old->priv->displaced_by = l->id;
+    displace(m, old, l->id);
     update_hold(m, l);
     return true;
 }
@@ -128,7 +135,7 @@ bool handover_under_way(struct mesh *m, struct mesh_link *old, struct mesh_link 
     if (!old->priv->displaced_by || old->hs.incarnation != l->hs.incarnation)
         return false;
     if (!winner_of(m, old)) {
-        old->priv->displaced_by = l->id;
+        displace(m, old, l->id);
         update_hold(m, l);
     }
     return true;
@@ -137,6 +144,8 @@ bool handover_under_way(struct mesh *m, struct mesh_link *old, struct mesh_link 
 uint32_t handover_yielding(const struct mesh *m, const struct mesh_link *l)
 {
     uint32_t n = 0;
+    if (!m->displaced)
+        return 0;
     list_each (it, (struct list *)(uintptr_t)&m->links) {
         const struct mesh_link *o = list_entry(it, struct mesh_link, node);
         n += o->state == LINK_UP && yields_to(m, o, l);
@@ -176,6 +185,8 @@ bool handover_up(struct mesh *m, struct mesh_link *l, struct moment now)
         step_back(m, l, winner, now);
         return false;
     }
+    if (!m->displaced)
+        return true;
     list_each_safe (it, &m->links) {
         struct mesh_link *o = list_entry(it, struct mesh_link, node);
         if (o->state < LINK_UP || !yields_to(m, o, l))
@@ -195,6 +206,8 @@ void handover_agreed(struct mesh *m, struct mesh_link *l, struct moment now)
     if (l->priv->agreed)
         return;
     l->priv->agreed = true;
+    if (!m->displaced)
+        return;
     list_each_safe (it, &m->links) {
         struct mesh_link *o = list_entry(it, struct mesh_link, node);
         if (o->state == LINK_RETIRING && yields_to(m, o, l) && !o->priv->said_goodbye)
@@ -261,12 +274,14 @@ static void pass_on(struct mesh *m, struct mesh_link *l, const struct mesh_link 
             continue;
         link_arm(m, o, now.mono_ns);
         if (winner || (!p->heard_goodbye && !p->said_goodbye))
-            p->displaced_by = winner ? winner->id : 0;
+            displace(m, o, winner ? winner->id : 0);
     }
 }
 
 void handover_ended(struct mesh *m, struct mesh_link *l, struct moment now)
 {
+    if (!m->displaced)
+        return;
     struct mesh_link *winner = winner_of(m, l);
     list_each_safe (it, &m->links) {
         struct mesh_link *o = list_entry(it, struct mesh_link, node);
@@ -278,7 +293,7 @@ void handover_ended(struct mesh *m, struct mesh_link *l, struct moment now)
             stand_again(m, o);
     }
     pass_on(m, l, winner, now);
-    l->priv->displaced_by = 0;
+    displace(m, l, 0);
     if (winner)
         update_hold(m, winner);
 }

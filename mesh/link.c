@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 
 struct mesh_link *link_new(struct mesh *m, bool outbound)
@@ -59,6 +60,8 @@ void link_identify(struct mesh_link *l)
     l->hs.features = h->features;
     l->hs.incarnation = h->incarnation;
     l->hs.stamp = h->stamp;
+    char identity[URL_MAX + 1];
+    l->priv->name_hash = hash64(HASH64_SEED, identity, url_identity(&h->peer, identity));
 }
 
 static const char *move_text(char **at, const char *text)
@@ -97,26 +100,28 @@ bool same_address(const char *text, const struct url *url)
     return url_parse(text, strlen(text), &other, NULL) == 0 && url_same_address(&other, url);
 }
 
+bool link_same_name(const struct mesh_link *a, const struct mesh_link *b)
+{
+    struct url url;
+    return a->priv->name_hash == b->priv->name_hash &&
+           url_parse(a->hs.peer.text, strlen(a->hs.peer.text), &url, NULL) == 0 &&
+           same_address(b->hs.peer.text, &url);
+}
+
 bool link_same_node(const struct mesh_link *a, const struct mesh_link *b)
 {
     if (a->hs.has_node_id != b->hs.has_node_id)
         return false;
     if (a->hs.has_node_id)
         return memcmp(a->hs.node_id, b->hs.node_id, sizeof(a->hs.node_id)) == 0;
-    struct url url;
-    return url_parse(a->hs.peer.text, strlen(a->hs.peer.text), &url, NULL) == 0 &&
-           same_address(b->hs.peer.text, &url);
+    return link_same_name(a, b);
 }
 
 struct mesh_link *link_other_there(struct mesh *m, const struct mesh_link *l)
 {
-    struct url url;
-    if (url_parse(l->hs.peer.text, strlen(l->hs.peer.text), &url, NULL) < 0)
-        return NULL;
     list_each (it, &m->links) {
         struct mesh_link *o = list_entry(it, struct mesh_link, node);
-        if (o != l && o->state == LINK_UP && !link_same_node(o, l) &&
-            same_address(o->hs.peer.text, &url))
+        if (o != l && o->state == LINK_UP && link_same_name(o, l) && !link_same_node(o, l))
             return o;
     }
     return NULL;

@@ -58,6 +58,7 @@ struct link_private {
     struct handshake *machine;
     char *names;
     const char *me, *dialled; /* what it calls us; what we dialled, or "" */
+    uint64_t name_hash;       /* of the address it calls itself by, once it is identified */
     bool in_book; /* its end is the book's to know: that was told of it, or of one before it */
     uint32_t book_entry;       /* reservation in the address book; 0: none */
     uint64_t connect_deadline; /* DIALING */
@@ -121,6 +122,7 @@ struct mesh {
     struct list links;
     uint32_t next_id, up, inbound_handshakes;
     uint32_t max_peers;
+    uint32_t displaced; /* links that another has won over */
     uint64_t last_stamp;
     struct mesh_link **timers; /* binary heap by priv->wake_at; room for n_links */
     uint32_t n_timers, cap_timers, n_links;
@@ -180,6 +182,9 @@ void link_drop_machine(struct mesh_link *l);
 
 /* Does a URL, which may be "" or no URL, name the same listener? */
 bool same_address(const char *text, const struct url *url);
+
+/* Do the nodes behind two links call themselves by the same address? Both must be identified. */
+bool link_same_name(const struct mesh_link *a, const struct mesh_link *b);
 
 /* Do two links lead to the same node? Both must be identified. */
 bool link_same_node(const struct mesh_link *a, const struct mesh_link *b);

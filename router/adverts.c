@@ -271,7 +271,8 @@ static bool each_intent_advert(const struct endpoint *to, const struct endpoint 
 static bool each_interest_advert(const struct router *router, const struct endpoint *to,
                                  const struct tree *tree, advert_fn *fn, void *ctx)
 {
-    for (struct entry *e = tree_walk(tree, NULL, false); e; e = tree_walk(tree, e, false)) {
+    bool near = to->class != ENDPOINT_LEAF; /* others hear of near interests alone */
+    for (struct entry *e = tree_walk(tree, NULL, near); e; e = tree_walk(tree, e, near)) {
         struct router_advert advert;
         if (!e->route || !interest_is_sent(router, to, e))
             continue;
