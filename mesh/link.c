@@ -37,6 +37,7 @@ struct mesh_link *link_new(struct mesh *m, bool outbound)
     l->priv->dialled = machine->dialled.text;
     l->priv->digest_at = l->priv->refresh_at = l->priv->expire_at = NEVER;
     l->priv->ask_deadline = l->priv->connect_deadline = l->priv->slice_at = NEVER;
+    l->priv->asked.deadline = NEVER;
     l->priv->resync_pause = RESYNC_MIN_NS;
     list_push(&m->links, &l->node);
     return l;
@@ -396,7 +397,7 @@ static void frame_in_handshake(struct mesh *m, struct mesh_link *l, struct contr
 
 static void receive_result(struct mesh *m, struct mesh_link *l, const struct control *c)
 {
-    if (c->result.error == RESULT_OK)
+    if (c->result.error == RESULT_OK || inquiry_receive_result(m, l, c))
         return;
     int error = result_to_error(c->result.error);
     if (l->priv->ask_token && (error == WEFT_EDENIED || error == WEFT_ELIMIT)) {
@@ -431,7 +432,7 @@ static void receive_goodbye(struct mesh *m, struct mesh_link *l, const struct co
         addrbook_unwanted(m->book, peer, now);
 }
 
-static void frame_when_up(struct mesh *m, struct mesh_link *l, struct control *c,
+static void frame_when_up(struct mesh *m, struct mesh_link *l, struct control *c, size_t size,
                           const struct header *h, struct moment now)
 {
     switch (c->type) {
@@ -460,6 +461,12 @@ static void frame_when_up(struct mesh *m, struct mesh_link *l, struct control *c
     case MSG_ADDRBOOK:
         book_receive(m, l, c, h, now);
         break;
+    case MSG_QUERY:
+        inquiry_receive_query(m, l, c, h, now);
+        break;
+    case MSG_ANSWER:
+        inquiry_receive_answer(m, l, c, size, now);
+        break;
     case MSG_GOODBYE:
         receive_goodbye(m, l, c, now);
         return;
@@ -469,7 +476,8 @@ static void frame_when_up(struct mesh *m, struct mesh_link *l, struct control *c
     default: /* NOTIFY_INTENT tells nothing new */
         break;
     }
-    if (h->want_result && !l->hs.base && c->type != MSG_ADDRBOOK)
+    bool answered = c->type == MSG_ADDRBOOK || c->type == MSG_QUERY;
+    if (h->want_result && !l->hs.base && !answered)
         link_send_result(m, l, h->timestamp, 0, "", now);
 }
 
@@ -488,7 +496,7 @@ void mesh_frame(struct mesh *m, struct mesh_link *l, const struct frame *frame,
                  frame->size, weft_strerror(rc));
         link_end(m, l, rc, text, true, GOODBYE_PROTOCOL, now);
     } else if (l->state >= LINK_UP) {
-        frame_when_up(m, l, &c, header, now);
+        frame_when_up(m, l, &c, frame->body_size, header, now);
     } else {
         frame_in_handshake(m, l, &c, header, now);
     }

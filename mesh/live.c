@@ -21,6 +21,7 @@ static void arm_next(struct mesh *m, struct mesh_link *l)
         return;
     }
     link_arm(m, l, p->slice_at);
+    link_arm(m, l, p->asked.deadline);
     uint64_t quiet = max_u64(p->last_rx, p->last_ping);
     if (l->state == LINK_RETIRING) {
         link_arm(m, l, min_u64(quiet + PING_IDLE_NS, p->last_rx + HANDOVER_NS));
@@ -159,6 +160,7 @@ void live_abandon(struct mesh *m, struct mesh_link *l)
     if (l->priv->ask_token)
         m->ops->answer(m->ctx, l->priv->ask_token, error, 0, NULL, 0);
     l->priv->ask_token = 0;
+    inquiry_abandon(m, l, error);
 }
 
 /* A PING whose PONG is not coming gives its place back. */
@@ -180,6 +182,7 @@ static void tick_up(struct mesh *m, struct mesh_link *l, struct moment now)
     if (max_u64(p->last_rx, p->last_ping) + PING_IDLE_NS <= now.mono_ns)
         live_ping(m, l, 0, now);
     expire_pings(m, l, now);
+    inquiry_tick(m, l, now);
     if (l->state == LINK_RETIRING)
         return; /* that is left to the one in its place */
     if (p->digest_at <= now.mono_ns) {

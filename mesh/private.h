@@ -18,16 +18,18 @@
 #define RESYNC_MAX_NS (600 * NS_PER_SEC)
 #define ANNOUNCE_NS (20 * NS_PER_MS) /* newly linked peers are announced together */
 #define ASK_TIMEOUT_NS (10 * NS_PER_SEC)
-#define INITIAL_LISTS_MAX (32u << 10) /* bytes of routes in an INITIAL */
-#define BATCH_BYTES (32u << 10)       /* of routes in an INTENTS or INTERESTS */
-#define BATCH_MAX 512u                /* routes */
-#define BASE_FRAME_MAX 60000u         /* to a base peer */
-#define PINGS_MAX 8u                  /* outstanding on a link */
-#define REFUSALS_KEPT 256u            /* of a link, for its digest */
-#define REFUSALS_MAX 8u               /* RESULTs told about one list of routes */
-#define SLICE_STEPS 100000u           /* of router_steps that a link may cost at once ... */
-#define SLICE_NS (5 * NS_PER_MS)      /* ... in so much time */
-#define PUT_OFF_MAX 500000u           /* declarations of all links that wait for a slice */
+#define ANSWER_MAX ((size_t)256 << 20) /* bytes of all pieces of one answer, decoded */
+#define QUERIES_MAX 4u                 /* of the other side that are open, a link */
+#define INITIAL_LISTS_MAX (32u << 10)  /* bytes of routes in an INITIAL */
+#define BATCH_BYTES (32u << 10)        /* of routes in an INTENTS or INTERESTS */
+#define BATCH_MAX 512u                 /* routes */
+#define BASE_FRAME_MAX 60000u          /* to a base peer */
+#define PINGS_MAX 8u                   /* outstanding on a link */
+#define REFUSALS_KEPT 256u             /* of a link, for its digest */
+#define REFUSALS_MAX 8u                /* RESULTs told about one list of routes */
+#define SLICE_STEPS 100000u            /* of router_steps that a link may cost at once ... */
+#define SLICE_NS (5 * NS_PER_MS)       /* ... in so much time */
+#define PUT_OFF_MAX 500000u            /* declarations of all links that wait for a slice */
 #define PEERS_NAMES_MAX 250u
 #define TEXT_MAX 1024u
 
@@ -50,6 +52,14 @@ struct batch {
     uint32_t count, bytes;
     struct str **strings; /* references held: route, origin */
     struct decl *decls;
+};
+
+/* A question of ours (inquiry.c). */
+struct asking {
+    uint64_t token; /* 0: none is open */
+    uint64_t nonce; /* of the last one; 0: none yet */
+    uint64_t deadline;
+    size_t taken; /* bytes of the answer so far */
 };
 
 struct link_private {
@@ -95,7 +105,10 @@ struct link_private {
     uint64_t next_answer; /* its wish for the full lists is not heard before */
     uint64_t digest_at, refresh_at, expire_at;
     uint64_t ask_token, ask_deadline; /* an address book was asked for */
-    uint64_t last_pong_transit;       /* for jitter */
+    struct asking asked;
+    uint64_t queries[QUERIES_MAX]; /* nonces of those that we have not answered */
+    unsigned n_queries;
+    uint64_t last_pong_transit; /* for jitter */
 
     /* Handing over (handover.c) */
     uint32_t displaced_by; /* the link that won over this one; 0: none */
@@ -286,6 +299,18 @@ void live_receive_pong(struct mesh *m, struct mesh_link *l, const struct control
 void live_tick(struct mesh *m, struct mesh_link *l, struct moment now);
 /* Answer all that waits for this link. */
 void live_abandon(struct mesh *m, struct mesh_link *l);
+
+/* ---- inquiry.c: QUERY and ANSWER ---- */
+
+void inquiry_receive_query(struct mesh *m, struct mesh_link *l, const struct control *c,
+                           const struct header *h, struct moment now);
+/* `size` is the body's. */
+void inquiry_receive_answer(struct mesh *m, struct mesh_link *l, const struct control *c,
+                            size_t size, struct moment now);
+/* Does the RESULT, which is no RESULT 0, answer a question of ours? Then it is dealt with. */
+bool inquiry_receive_result(struct mesh *m, struct mesh_link *l, const struct control *c);
+void inquiry_tick(struct mesh *m, struct mesh_link *l, struct moment now);
+void inquiry_abandon(struct mesh *m, struct mesh_link *l, int error);
 
 /* ---- book.c ---- */
 

@@ -16,7 +16,8 @@
 #include "node/node.h"
 
 #define FEATURES                                                                                   \
-    (FEATURE_COMPACT | FEATURE_PATTERNS | FEATURE_DIGEST | FEATURE_GOODBYE | FEATURE_BOOK)
+    (FEATURE_COMPACT | FEATURE_PATTERNS | FEATURE_DIGEST | FEATURE_GOODBYE | FEATURE_BOOK |        \
+     FEATURE_INFO)
 
 const char *weft_version(void)
 {
