@@ -230,6 +230,12 @@ static void count_unproven(struct addrbook *book, struct entry *e)
     book->unproven++;
 }
 
+static bool is_bare(const char *peer)
+{
+    struct url url;
+    return url_parse(peer, strlen(peer), &url, NULL) < 0 || (!url.path[0] && !url.query[0]);
+}
+
 int entry_new(struct addrbook *book, const char *peer, const char *identity,
               enum weft_origin origin, const char *source, struct moment now,
               struct entry **ret_entry)
@@ -253,6 +259,7 @@ int entry_new(struct addrbook *book, const char *peer, const char *identity,
     e->peer = mem_strdup(peer);
     if (!e->peer)
         goto fail_entry;
+    e->bare = is_bare(peer);
     e->source = source_get(book, source);
     if (!e->source)
         goto fail_peer;
@@ -322,6 +329,7 @@ void entry_set_peer(struct addrbook *book, struct entry *e, const char *peer)
         return;
     mem_free(e->peer);
     e->peer = copy;
+    e->bare = is_bare(copy);
     book->dirty = true;
 }
 

@@ -90,16 +90,10 @@ static void pull_forward(struct addrbook *book, struct entry *e, struct moment n
     schedule_heard(book, e, now.mono_ns);
 }
 
-static bool has_path(const char *text)
-{
-    struct url url;
-    return url_parse(text, strlen(text), &url, NULL) == 0 && (url.path[0] || url.query[0]);
-}
-
 static void heard_again(struct addrbook *book, struct entry *e, const struct url *url,
                         struct moment now)
 {
-    if (url->path[0] && e->origin != WEFT_ORIGIN_CONFIGURED && !has_path(e->peer))
+    if (url->path[0] && e->origin != WEFT_ORIGIN_CONFIGURED && e->bare)
         entry_set_peer(book, e, url->text);
     pull_forward(book, e, now);
 }

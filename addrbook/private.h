@@ -75,6 +75,7 @@ struct entry {
     bool dialing;
     bool reached; /* by this name, the link that stands now */
     bool counted; /* as unproven gossip: it is KIND_HEARSAY */
+    bool bare;    /* `peer` is an address and no more */
     char identity[];
 };
 

@@ -164,7 +164,7 @@ static enum settled settle_next(struct mesh *m, struct mesh_link *l, struct mome
     struct link_claim fresh = claim_of(l);
     list_each (it, &m->links) {
         struct mesh_link *o = list_entry(it, struct mesh_link, node);
-        if (o == l || !link_identified(o) || !link_same_node(o, l))
+        if (o == l || !link_same_node(o, l) || !link_identified(o))
             continue;
         if (handover_under_way(m, o, l))
             continue;

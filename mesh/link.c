@@ -207,7 +207,7 @@ static struct mesh_link *sibling_of(struct mesh *m, const struct mesh_link *l)
 {
     list_each (it, &m->links) {
         struct mesh_link *o = list_entry(it, struct mesh_link, node);
-        if (o != l && o->state == LINK_UP && link_identified(o) && link_same_node(o, l))
+        if (o != l && o->state == LINK_UP && link_same_node(o, l))
             return o;
     }
     return NULL;

@@ -120,6 +120,12 @@ struct link_private {
     bool held;             /* its messages wait for the end of one that it displaced */
 };
 
+/* A link in the heap, beside its wake_at: a walk of the heap reads no link (timers.c). */
+struct timer {
+    uint64_t at;
+    struct mesh_link *link;
+};
+
 struct mesh {
     const struct mesh_ops *ops;
     void *ctx;
@@ -137,7 +143,7 @@ struct mesh {
     uint32_t max_peers;
     uint32_t displaced; /* links that another has won over */
     uint64_t last_stamp;
-    struct mesh_link **timers; /* binary heap by priv->wake_at; room for n_links */
+    struct timer *timers; /* binary heap by time; room for n_links */
     uint32_t n_timers, cap_timers, n_links;
     uint64_t not_before; /* in a tick: no link is armed for a time before */
     uint64_t announce_at;
@@ -199,7 +205,7 @@ bool same_address(const char *text, const struct url *url);
 /* Do the nodes behind two links call themselves by the same address? Both must be identified. */
 bool link_same_name(const struct mesh_link *a, const struct mesh_link *b);
 
-/* Do two links lead to the same node? Both must be identified. */
+/* Do two links lead to the same node? One must be identified; one that is not leads to nobody. */
 bool link_same_node(const struct mesh_link *a, const struct mesh_link *b);
 bool link_identified(const struct mesh_link *l);
 

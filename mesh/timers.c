@@ -11,49 +11,44 @@
 
 #define UNARMED UINT32_MAX
 
-static uint64_t time_of(const struct mesh *m, uint32_t slot)
+static void place(struct mesh *m, uint32_t slot, struct timer timer)
 {
-    return m->timers[slot]->priv->wake_at;
-}
-
-static void place(struct mesh *m, uint32_t slot, struct mesh_link *l)
-{
-    m->timers[slot] = l;
-    l->priv->wake_slot = slot;
+    m->timers[slot] = timer;
+    timer.link->priv->wake_slot = slot;
 }
 
 static void sift_up(struct mesh *m, uint32_t slot)
 {
-    struct mesh_link *l = m->timers[slot];
-    while (slot > 0 && time_of(m, (slot - 1) / 2) > l->priv->wake_at) {
+    struct timer timer = m->timers[slot];
+    while (slot > 0 && m->timers[(slot - 1) / 2].at > timer.at) {
         place(m, slot, m->timers[(slot - 1) / 2]);
         slot = (slot - 1) / 2;
     }
-    place(m, slot, l);
+    place(m, slot, timer);
 }
 
 static void sift_down(struct mesh *m, uint32_t slot)
 {
-    struct mesh_link *l = m->timers[slot];
+    struct timer timer = m->timers[slot];
     for (;;) {
         uint32_t child = 2 * slot + 1;
         if (child >= m->n_timers)
             break;
-        if (child + 1 < m->n_timers && time_of(m, child + 1) < time_of(m, child))
+        if (child + 1 < m->n_timers && m->timers[child + 1].at < m->timers[child].at)
             child++;
-        if (time_of(m, child) >= l->priv->wake_at)
+        if (m->timers[child].at >= timer.at)
             break;
         place(m, slot, m->timers[child]);
         slot = child;
     }
-    place(m, slot, l);
+    place(m, slot, timer);
 }
 
 int timers_add(struct mesh *m, struct mesh_link *l)
 {
     if (m->n_links == m->cap_timers) {
         uint32_t cap = m->cap_timers ? 2 * m->cap_timers : 8;
-        struct mesh_link **timers = mem_realloc(m->timers, cap * sizeof(struct mesh_link *));
+        struct timer *timers = mem_realloc(m->timers, cap * sizeof(*timers));
         if (!timers)
             return WEFT_ENOMEM;
         m->timers = timers;
@@ -72,12 +67,12 @@ static void disarm(struct mesh *m, struct mesh_link *l)
     if (slot == UNARMED)
         return;
     l->priv->wake_slot = UNARMED;
-    struct mesh_link *last = m->timers[--m->n_timers];
-    if (last == l)
+    struct timer last = m->timers[--m->n_timers];
+    if (last.link == l)
         return;
     place(m, slot, last);
     sift_up(m, slot);
-    sift_down(m, last->priv->wake_slot);
+    sift_down(m, last.link->priv->wake_slot);
 }
 
 void timers_remove(struct mesh *m, struct mesh_link *l)
@@ -93,21 +88,20 @@ void link_arm(struct mesh *m, struct mesh_link *l, uint64_t when)
     if (when >= p->wake_at)
         return;
     p->wake_at = when;
-    if (p->wake_slot == UNARMED)
-        place(m, m->n_timers++, l);
+    place(m, p->wake_slot == UNARMED ? m->n_timers++ : p->wake_slot, (struct timer){when, l});
     sift_up(m, p->wake_slot);
 }
 
 uint64_t timers_deadline(const struct mesh *m)
 {
-    return m->n_timers ? time_of(m, 0) : NEVER;
+    return m->n_timers ? m->timers[0].at : NEVER;
 }
 
 struct mesh_link *timers_next_due(struct mesh *m, uint64_t mono_ns)
 {
     if (timers_deadline(m) > mono_ns)
         return NULL;
-    struct mesh_link *l = m->timers[0];
+    struct mesh_link *l = m->timers[0].link;
     disarm(m, l);
     return l;
 }

@@ -38,7 +38,7 @@ void intent_advert(const struct endpoint *to, const struct intent *intent, struc
     };
 }
 
-void advertise_intent(struct router *router, struct intent *intent, enum change change)
+static void tell_intent_to_all(struct router *router, struct intent *intent, enum change change)
 {
     list_each (it, &router->endpoints) {
         struct endpoint *to = list_entry(it, struct endpoint, all);
@@ -49,6 +49,12 @@ void advertise_intent(struct router *router, struct intent *intent, enum change 
         advert.registered = change != ADVERT_REMOVE;
         queue_advert(router, to, &advert, change);
     }
+}
+
+void advertise_intent(struct router *router, struct intent *intent, enum change change)
+{
+    if (intent->from->near || router->n_leaves)
+        tell_intent_to_all(router, intent, change);
     if (change != ADVERT_UPDATE)
         reply_update_all(router, intent->entry);
 }
@@ -167,7 +173,8 @@ static void tell_transitions(struct router *router, const struct endpoint *from,
 {
     uint32_t edge = change == ADVERT_ADD ? 1 : 0;
     bool peers = from->near && entry->local + entry->leaf == edge;
-    bool leaves = entry->local + entry->remote <= edge + 1; /* one may be the leaf's own */
+    bool leaves = router->n_leaves &&
+                  entry->local + entry->remote <= edge + 1; /* one may be the leaf's own */
     if (!peers && !leaves)
         return;
     list_each (it, &router->endpoints) {
@@ -256,13 +263,25 @@ static bool each_own_intent_advert(const struct router *router, const struct end
     return true;
 }
 
-static bool each_intent_advert(const struct endpoint *to, const struct endpoint *from,
-                               advert_fn *fn, void *ctx)
+static bool each_intent_of(const struct endpoint *to, const struct endpoint *from, advert_fn *fn,
+                           void *ctx)
 {
     if (!endpoint_hears(to, from))
         return true;
     list_each (it, &from->intents) {
         if (!tell_intent(to, intent_listed(it), fn, ctx))
+            return false;
+    }
+    return true;
+}
+
+static bool each_intent_advert(const struct router *router, const struct endpoint *to,
+                               advert_fn *fn, void *ctx)
+{
+    if (!router->n_leaves)
+        return true;
+    list_each (it, &router->endpoints) {
+        if (!each_intent_of(to, list_entry(it, struct endpoint, all), fn, ctx))
             return false;
     }
     return true;
@@ -310,13 +329,9 @@ static bool each_reply_advert(const struct router *router, const struct endpoint
 void each_advert(const struct router *router, const struct endpoint *to, advert_fn *fn, void *ctx)
 {
     if (!to->base) {
-        if (!each_own_intent_advert(router, to, fn, ctx))
-            return;
-        list_each (it, &router->endpoints) {
-            if (!each_intent_advert(to, list_entry(it, struct endpoint, all), fn, ctx))
-                return;
-        }
-        if (!each_interest_advert(router, to, &router->routes, fn, ctx) ||
+        if (!each_own_intent_advert(router, to, fn, ctx) ||
+            !each_intent_advert(router, to, fn, ctx) ||
+            !each_interest_advert(router, to, &router->routes, fn, ctx) ||
             !each_interest_advert(router, to, &router->patterns, fn, ctx))
             return;
     }

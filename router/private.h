@@ -189,6 +189,7 @@ struct router {
     struct list endpoints;
     struct table by_id;
     uint32_t n_base, n_asked; /* endpoints that are base; that must be asked */
+    uint32_t n_leaves;        /* endpoints that are; of all others' declarations they alone hear */
     struct tree routes, patterns;
     struct table intents, aliases, interests, asks;
     struct router_counts counts;

@@ -180,6 +180,7 @@ int router_attach(struct router *router, uint32_t endpoint, const struct endpoin
     table_put(&router->by_id, &e->by_id);
     router->n_base += e->base;
     router->n_asked += endpoint_is_asked(e);
+    router->n_leaves += e->class == ENDPOINT_LEAF;
     advertise_all(router, e, quiet);
     return 0;
 }
@@ -194,6 +195,7 @@ void router_detach(struct router *router, uint32_t endpoint)
     table_del(&router->by_id, &e->by_id);
     router->n_base -= e->base;
     router->n_asked -= endpoint_is_asked(e);
+    router->n_leaves -= e->class == ENDPOINT_LEAF;
     e->broken = true; /* from here on nothing is queued for it */
     list_each_safe (it, &e->interests)
         interest_forget(router, list_entry(it, struct router_interest, in_endpoint));
