@@ -78,6 +78,9 @@ struct addrbook_policy { /* of a configured peer; zero fields mean the defaults 
     float multiplier;
 };
 
+/* Replace zero and senseless fields by the defaults. */
+struct addrbook_policy addrbook_policy_complete(const struct addrbook_policy *policy);
+
 /* A configured peer: due at once. If the address is known, the entry is upgraded to configured.
  * Errors: WEFT_EURL (not dialable, too), WEFT_ESELF, WEFT_ELIMIT, WEFT_ENOMEM. */
 int addrbook_add_configured(struct addrbook *book, const char *url,
@@ -206,6 +209,33 @@ struct addrbook_file {
  * `where` is set. */
 int addrbook_decode(const uint8_t *data, size_t size, struct addrbook_file *ret_file);
 void addrbook_file_fini(struct addrbook_file *file);
+
+/* A file of such records, sorted here by peer, without a book: nothing of them is judged or
+ * changed. Errors: WEFT_ENOMEM, WEFT_ELIMIT (buffer), WEFT_EINVAL (a record of more than 4096
+ * bytes). On failure the buffer is as long as before. */
+int addrbook_encode_records(const uint8_t *node_id, struct book_record *records, size_t count,
+                            struct buf *out);
+
+/* What was wrong with a file that addrbook_repair read. */
+#define ADDRBOOK_PLACES 8
+struct addrbook_damage {
+    size_t size;     /* of the file */
+    size_t kept;     /* records */
+    size_t expected; /* records there were by the trailer, if that is sound; else 0 */
+    size_t lost;     /* bytes that were skipped */
+    size_t n_places; /* damaged stretches; 0: the file is sound. The first of them: */
+    struct {
+        size_t from, to; /* bytes; to: the first one after it. Equal: something is missing there */
+    } places[ADDRBOOK_PLACES];
+    bool owner_known; /* the header, which holds the node id, is not known to be damaged */
+};
+
+/* Take out of a damaged file what is sound: every record whose length, sum and content are right,
+ * wherever it lies. The node id is zeros if the header is lost. A sound file is read as by
+ * addrbook_decode. Errors: WEFT_ECORRUPT (no address book: neither header nor any record),
+ * WEFT_EVERSION, WEFT_ENOMEM; where is set as by addrbook_decode. */
+int addrbook_repair(const uint8_t *data, size_t size, struct addrbook_file *ret_file,
+                    struct addrbook_damage *ret_damage);
 
 /* Take the records of a file into the book, due with jitter over the first second, those with
  * the smaller FQN ADDRBOOK_POLITE_NS later (so that a restarted fleet does not storm). Known

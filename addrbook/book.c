@@ -20,7 +20,7 @@ const struct addrbook_policy default_policy = {
     .multiplier = 1.5f,
 };
 
-struct addrbook_policy policy_complete(const struct addrbook_policy *policy)
+struct addrbook_policy addrbook_policy_complete(const struct addrbook_policy *policy)
 {
     struct addrbook_policy p = *policy;
     if (!p.max_attempts)

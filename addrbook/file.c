@@ -12,19 +12,12 @@
 #include "addrbook/private.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <zlib.h>
 
-#define MAGIC "WEFTBOOK"
-#define TRAILER_MAGIC "WEFTEND."
-#define MAGIC_SIZE 8u
-#define VERSION 1u
-#define HEADER_SIZE (MAGIC_SIZE + 4u + NODE_ID_SIZE)
-#define TRAILER_SIZE (MAGIC_SIZE + 4u + 4u)
-#define RECORD_HEADER_SIZE 8u
-#define RECORD_MAX 4096u /* bytes of one AddrbookEntry; ours stay under 1,200 */
 #define MERGE_SPREAD_NS NS_PER_SEC
 
-static uint32_t checksum(const uint8_t *data, size_t size)
+uint32_t file_checksum(const uint8_t *data, size_t size)
 {
     return (uint32_t)crc32_z(0, data, size);
 }
@@ -68,41 +61,75 @@ struct book_record *addrbook_records(const struct addrbook *book, size_t *ret_co
     return records;
 }
 
-static int put_record(struct buf *out, const struct entry *e)
+static int put_record(struct buf *out, const struct book_record *record)
 {
     size_t at = out->len;
-    static const uint8_t blank[RECORD_HEADER_SIZE];
+    static const uint8_t blank[FILE_RECORD_HEADER];
     if (!buf_put(out, blank, sizeof(blank)))
         return out->error;
-    struct book_record record = to_record(e);
-    int rc = codec_encode_record(out, &record);
+    int rc = codec_encode_record(out, record);
     if (rc < 0)
         return rc;
     uint8_t *header = out->data + at;
-    uint32_t size = (uint32_t)(out->len - at - RECORD_HEADER_SIZE);
+    uint32_t size = (uint32_t)(out->len - at - FILE_RECORD_HEADER);
+    if (!*record->peer || size > FILE_RECORD_MAX)
+        return WEFT_EINVAL;
     store_u32(header, size);
-    store_u32(header + 4, checksum(header + RECORD_HEADER_SIZE, size));
+    store_u32(header + 4, file_checksum(header + FILE_RECORD_HEADER, size));
     return 0;
+}
+
+static void put_header(struct buf *out, const uint8_t *node_id)
+{
+    buf_put(out, FILE_MAGIC, FILE_MAGIC_SIZE);
+    buf_put_u32(out, FILE_VERSION);
+    buf_put(out, node_id, NODE_ID_SIZE);
+}
+
+/* The file began at `start` of the buffer. */
+static int put_trailer(struct buf *out, size_t start, size_t count)
+{
+    buf_put(out, FILE_TRAILER, FILE_MAGIC_SIZE);
+    if (!buf_put_u32(out, (uint32_t)count))
+        return out->error;
+    buf_put_u32(out, file_checksum(out->data + start, out->len - start));
+    return out->error;
 }
 
 static int put_book(const struct addrbook *book, struct buf *out)
 {
-    size_t start = out->len;
-    buf_put(out, MAGIC, MAGIC_SIZE);
-    buf_put_u32(out, VERSION);
-    buf_put(out, book->node_id, NODE_ID_SIZE);
+    size_t start = out->len, count = addrbook_count(book);
     struct entry **sorted = entries_sorted(book);
-    size_t count = addrbook_count(book);
+    put_header(out, book->node_id);
     for (size_t i = 0; i < count; i++) {
-        int rc = put_record(out, sorted[i]);
+        struct book_record record = to_record(sorted[i]);
+        int rc = put_record(out, &record);
         if (rc < 0)
             return rc;
     }
-    buf_put(out, TRAILER_MAGIC, MAGIC_SIZE);
-    if (!buf_put_u32(out, (uint32_t)count))
-        return out->error;
-    buf_put_u32(out, checksum(out->data + start, out->len - start));
-    return out->error;
+    return put_trailer(out, start, count);
+}
+
+static int by_peer(const void *a, const void *b)
+{
+    return strcmp(((const struct book_record *)a)->peer, ((const struct book_record *)b)->peer);
+}
+
+int addrbook_encode_records(const uint8_t *node_id, struct book_record *records, size_t count,
+                            struct buf *out)
+{
+    size_t start = out->len;
+    int rc = 0;
+    if (count)
+        qsort(records, count, sizeof(*records), by_peer);
+    put_header(out, node_id);
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = put_record(out, &records[i]);
+    if (rc == 0)
+        rc = put_trailer(out, start, count);
+    if (rc < 0)
+        out->len = start;
+    return rc;
 }
 
 bool addrbook_dirty(const struct addrbook *book)
@@ -132,28 +159,28 @@ static int corrupt(struct addrbook_file *file, size_t at, const char *expected)
 
 static int check_header(const uint8_t *data, size_t size, struct addrbook_file *file)
 {
-    if (size < MAGIC_SIZE || memcmp(data, MAGIC, MAGIC_SIZE) != 0)
-        return corrupt(file, 0, "\"" MAGIC "\", the start of an address book");
-    if (size < HEADER_SIZE)
+    if (size < FILE_MAGIC_SIZE || memcmp(data, FILE_MAGIC, FILE_MAGIC_SIZE) != 0)
+        return corrupt(file, 0, "\"" FILE_MAGIC "\", the start of an address book");
+    if (size < FILE_HEADER_SIZE)
         return corrupt(file, size, "version and node id, but the file ends");
-    uint32_t version = load_u32(data + MAGIC_SIZE);
-    if (version == VERSION)
+    uint32_t version = load_u32(data + FILE_MAGIC_SIZE);
+    if (version == FILE_VERSION)
         return 0;
-    snprintf(file->where, sizeof(file->where), "byte %u: expected version %u, found %u", MAGIC_SIZE,
-             VERSION, version);
+    snprintf(file->where, sizeof(file->where), "byte %u: expected version %u, found %u",
+             FILE_MAGIC_SIZE, FILE_VERSION, version);
     return WEFT_EVERSION;
 }
 
 static int check_trailer(const uint8_t *data, size_t size, size_t count, struct addrbook_file *file)
 {
-    size_t at = size - TRAILER_SIZE;
-    if (memcmp(data + at, TRAILER_MAGIC, MAGIC_SIZE) != 0)
-        return corrupt(file, at, "a record or the trailer \"" TRAILER_MAGIC "\"");
-    at += MAGIC_SIZE;
+    size_t at = size - FILE_TRAILER_SIZE;
+    if (memcmp(data + at, FILE_TRAILER, FILE_MAGIC_SIZE) != 0)
+        return corrupt(file, at, "a record or the trailer \"" FILE_TRAILER "\"");
+    at += FILE_MAGIC_SIZE;
     if (load_u32(data + at) != count)
         return corrupt(file, at, "the number of records in the file");
     at += 4;
-    if (load_u32(data + at) != checksum(data, at))
+    if (load_u32(data + at) != file_checksum(data, at))
         return corrupt(file, at, "the CRC-32 of all before it");
     return 0;
 }
@@ -161,16 +188,16 @@ static int check_trailer(const uint8_t *data, size_t size, size_t count, struct 
 /* The record at `at`, which is before the trailer's place. */
 static int check_record(const uint8_t *data, size_t end, size_t at, struct addrbook_file *file)
 {
-    if (memcmp(data + at, TRAILER_MAGIC, min_size(MAGIC_SIZE, end - at)) == 0)
-        return corrupt(file, at + TRAILER_SIZE, "the end of the file after the trailer");
-    if (end - at < RECORD_HEADER_SIZE)
+    if (memcmp(data + at, FILE_TRAILER, min_size(FILE_MAGIC_SIZE, end - at)) == 0)
+        return corrupt(file, at + FILE_TRAILER_SIZE, "the end of the file after the trailer");
+    if (end - at < FILE_RECORD_HEADER)
         return corrupt(file, at, "a record or the trailer, but the file ends");
     uint32_t size = load_u32(data + at);
-    if (!size || size > RECORD_MAX)
+    if (!size || size > FILE_RECORD_MAX)
         return corrupt(file, at, "a record's length, 1 to 4096");
-    if (size > end - at - RECORD_HEADER_SIZE)
+    if (size > end - at - FILE_RECORD_HEADER)
         return corrupt(file, at, "a record and the trailer, but the file ends");
-    if (load_u32(data + at + 4) != checksum(data + at + RECORD_HEADER_SIZE, size))
+    if (load_u32(data + at + 4) != file_checksum(data + at + FILE_RECORD_HEADER, size))
         return corrupt(file, at + 4, "the CRC-32 of the record");
     return 0;
 }
@@ -182,14 +209,14 @@ static int check_frame(const uint8_t *data, size_t size, size_t *ret_count,
     int rc = check_header(data, size, file);
     if (rc < 0)
         return rc;
-    if (size < HEADER_SIZE + TRAILER_SIZE)
+    if (size < FILE_HEADER_SIZE + FILE_TRAILER_SIZE)
         return corrupt(file, size, "a record or the trailer, but the file ends");
-    size_t end = size - TRAILER_SIZE, count = 0;
-    for (size_t at = HEADER_SIZE; at < end; count++) {
+    size_t end = size - FILE_TRAILER_SIZE, count = 0;
+    for (size_t at = FILE_HEADER_SIZE; at < end; count++) {
         rc = check_record(data, end, at, file);
         if (rc < 0)
             return rc;
-        at += RECORD_HEADER_SIZE + load_u32(data + at);
+        at += FILE_RECORD_HEADER + load_u32(data + at);
     }
     rc = check_trailer(data, size, count, file);
     if (rc < 0)
@@ -209,16 +236,16 @@ static void free_records(struct control *owned, size_t count)
 static int decode_records(const uint8_t *data, struct control *owned, struct book_record *records,
                           size_t count, struct addrbook_file *file)
 {
-    size_t at = HEADER_SIZE;
+    size_t at = FILE_HEADER_SIZE;
     for (size_t i = 0; i < count; i++) {
         uint32_t size = load_u32(data + at);
-        int rc = codec_decode_record(data + at + RECORD_HEADER_SIZE, size, &owned[i]);
+        int rc = codec_decode_record(data + at + FILE_RECORD_HEADER, size, &owned[i]);
         if (rc == WEFT_ENOMEM)
             return rc;
         if (rc < 0)
-            return corrupt(file, at + RECORD_HEADER_SIZE, "an AddrbookEntry message");
+            return corrupt(file, at + FILE_RECORD_HEADER, "an AddrbookEntry message");
         records[i] = owned[i].book.records[0];
-        at += RECORD_HEADER_SIZE + size;
+        at += FILE_RECORD_HEADER + size;
     }
     return 0;
 }
@@ -240,7 +267,7 @@ int addrbook_decode(const uint8_t *data, size_t size, struct addrbook_file *ret_
     rc = decode_records(data, owned, records, count, ret_file);
     if (rc < 0)
         goto fail_records;
-    memcpy(ret_file->node_id, data + MAGIC_SIZE + 4, NODE_ID_SIZE);
+    memcpy(ret_file->node_id, data + FILE_MAGIC_SIZE + 4, NODE_ID_SIZE);
     ret_file->records = records;
     ret_file->count = count;
     ret_file->owned = owned;
@@ -271,7 +298,7 @@ static struct addrbook_policy policy_of(const struct book_record *r)
         .max_backoff_ns = r->max_backoff_ns,
         .multiplier = r->multiplier,
     };
-    return policy_complete(&policy);
+    return addrbook_policy_complete(&policy);
 }
 
 static enum weft_origin origin_of(const struct book_record *r)

@@ -47,7 +47,7 @@ int addrbook_add_configured(struct addrbook *book, const char *text,
         rc = entry_new(book, url.text, identity, WEFT_ORIGIN_CONFIGURED, "", now, &e);
     if (rc < 0)
         return rc;
-    e->policy = policy_complete(policy);
+    e->policy = addrbook_policy_complete(policy);
     e->failures = 0;
     e->backoff_ns = 0;
     marks_drop(&book->departed, identity);

@@ -109,9 +109,6 @@ struct addrbook {
 
 extern const struct addrbook_policy default_policy;
 
-/* Replace zero and senseless fields by the defaults. */
-struct addrbook_policy policy_complete(const struct addrbook_policy *policy);
-
 /* Parse and reduce to the identity. Errors: WEFT_EURL. */
 int identify(const char *text, struct url *ret_url, char ret_identity[URL_MAX + 1]);
 
@@ -201,6 +198,19 @@ uint64_t held_until(const struct addrbook *book, const struct entry *e, uint64_t
 
 /* Is no further unproven name taken from that source? */
 bool gossip_full(const struct addrbook *book, const char *source);
+
+/* ---- file.c, for repair.c (the form of the file is drawn in file.c) ---- */
+
+#define FILE_MAGIC "WEFTBOOK"
+#define FILE_TRAILER "WEFTEND."
+#define FILE_MAGIC_SIZE 8u
+#define FILE_VERSION 1u
+#define FILE_HEADER_SIZE (FILE_MAGIC_SIZE + 4u + NODE_ID_SIZE)
+#define FILE_TRAILER_SIZE (FILE_MAGIC_SIZE + 4u + 4u)
+#define FILE_RECORD_HEADER 8u
+#define FILE_RECORD_MAX 4096u /* bytes of one AddrbookEntry; ours stay under 1,200 */
+
+uint32_t file_checksum(const uint8_t *data, size_t size);
 
 /* ---- dial.c ---- */
 

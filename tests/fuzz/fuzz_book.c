@@ -4,9 +4,10 @@
  *     how     bit 0: the file is a list of (u16 size, record), which is put into a frame whose
  *             lengths and sums are right, so that the records are reached
  *
- * A file is taken as a whole or not at all. What was taken can be saved, and what is saved loads
- * into a book that saves the same. Of a saved file each changed byte and each truncation is
- * noticed. Then dials come and go by the steps, while deadlines move on and the limits hold. */
+ * A file is taken as a whole or not at all; what a repair makes of it is a sound file. What was
+ * taken can be saved, and what is saved loads into a book that saves the same. Of a saved file each
+ * changed byte and each truncation is noticed. Then dials come and go by the steps, while deadlines
+ * move on and the limits hold. */
 #include "fuzz.h"
 
 #include <weft/weft.h>
@@ -74,6 +75,36 @@ static void frame_records(struct input *in, struct buf *out)
     CHECK(buf_put_u32(out, (uint32_t)crc32_z(0, out->data, out->len)));
 }
 
+/* What is kept of it makes a sound file with the same records. */
+static bool check_repair(const uint8_t *data, size_t size)
+{
+    struct addrbook_file file, again;
+    struct addrbook_damage damage;
+    uint8_t *copy = exact_copy(data, size);
+    int rc = addrbook_repair(copy, size, &file, &damage);
+    free(copy);
+    CHECK(rc == 0 || rc == WEFT_ECORRUPT || rc == WEFT_EVERSION);
+    if (rc < 0) {
+        CHECK(file.where[0] && strlen(file.where) < sizeof(file.where));
+        return false;
+    }
+    CHECK_EQ(damage.kept, file.count);
+    CHECK(damage.lost <= size && (damage.lost == 0 || damage.n_places));
+    for (size_t i = 0; i < damage.n_places && i < ADDRBOOK_PLACES; i++)
+        CHECK(damage.places[i].from <= damage.places[i].to && damage.places[i].to <= size);
+    struct buf sound;
+    buf_init(&sound, FILE_MAX);
+    CHECK_EQ(addrbook_encode_records(file.node_id, file.records, file.count, &sound), 0);
+    CHECK_EQ(addrbook_decode(sound.data, sound.len, &again), 0);
+    CHECK_EQ(again.count, file.count);
+    for (size_t i = 0; i < file.count; i++)
+        CHECK_STR(again.records[i].peer, file.records[i].peer);
+    addrbook_file_fini(&again);
+    addrbook_file_fini(&file);
+    buf_fini(&sound);
+    return damage.n_places == 0;
+}
+
 static bool load(struct addrbook *book, const uint8_t *data, size_t size, struct moment now)
 {
     struct addrbook_file file;
@@ -108,10 +139,17 @@ static void check_again(const struct buf *saved)
 static void check_damage(const struct buf *saved, uint8_t place)
 {
     struct addrbook_file file;
+    struct addrbook_damage damage;
+    CHECK_EQ(addrbook_decode(saved->data, saved->len, &file), 0);
+    size_t count = file.count;
+    addrbook_file_fini(&file);
     size_t at = saved->len * place / 256;
     uint8_t *copy = exact_copy(saved->data, saved->len);
     copy[at] ^= (uint8_t)(1 + place % 255);
     CHECK(addrbook_decode(copy, saved->len, &file) < 0);
+    CHECK_EQ(addrbook_repair(copy, saved->len, &file, &damage), 0);
+    CHECK(damage.n_places && file.count + 1 >= count && file.count <= count);
+    addrbook_file_fini(&file);
     free(copy);
     copy = exact_copy(saved->data, at);
     CHECK_EQ(addrbook_decode(copy, at, &file), WEFT_ECORRUPT);
@@ -238,7 +276,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         frame_records(&in, &file);
     else
         buf_put(&file, in.at, in.left);
-    load(bench.book, file.data, file.len, bench.now);
+    bool loaded = load(bench.book, file.data, file.len, bench.now);
+    CHECK(!check_repair(file.data, file.len) || loaded);
     save(bench.book, &saved);
     check_again(&saved);
     check_damage(&saved, place);
