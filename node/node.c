@@ -57,6 +57,7 @@ static void node_free(weft_node *node)
     pthread_cond_destroy(&node->changed);
     pthread_cond_destroy(&node->room);
     mem_free(node->network);
+    bookfile_close(node);
     mem_free(node->addrbook_file);
     mem_free(node->agent);
     str_unref(node->url_text);
@@ -189,7 +190,7 @@ static int init_handles(weft_node *node)
     return 0;
 }
 
-static int random_bytes(void *out, size_t size)
+int node_random(void *out, size_t size)
 {
     int rc = uv_random(NULL, NULL, out, size, 0, NULL);
     return rc < 0 ? WEFT_EIO : 0;
@@ -223,13 +224,13 @@ static int make_mesh(weft_node *node, const weft_options *o, const struct addrbo
         .max_routes = o->max_routes,
         .features = FEATURES,
     };
-    int rc = random_bytes(&config.incarnation, sizeof(config.incarnation));
+    int rc = node_random(&config.incarnation, sizeof(config.incarnation));
     if (rc == 0)
-        rc = random_bytes(&config.seed, sizeof(config.seed));
+        rc = node_random(&config.seed, sizeof(config.seed));
     if (rc == 0)
-        rc = random_bytes(&node->alias_key, sizeof(node->alias_key));
+        rc = node_random(&node->alias_key, sizeof(node->alias_key));
     if (rc == 0)
-        rc = found ? 0 : random_bytes(config.node_id, sizeof(config.node_id));
+        rc = found ? 0 : node_random(config.node_id, sizeof(config.node_id));
     if (rc < 0)
         return rc;
     if (found)
@@ -310,14 +311,9 @@ static int load_and_listen(weft_node *node, const weft_options *o, char *text)
 {
     struct addrbook_file file = {0};
     bool found;
-    int rc = bookfile_load(node, &file, &found);
-    if (rc < 0) {
-        const char *remedy = "make it readable, or name another file";
-        snprintf(text, TEXT_SIZE, "address book %.900s: %s; %s", o->addrbook,
-                 rc == WEFT_ENOTSUP ? "not an ordinary file" : weft_strerror(rc),
-                 rc == WEFT_ENOTSUP ? "name another" : remedy);
+    int rc = bookfile_load(node, &file, &found, text);
+    if (rc < 0)
         return rc;
-    }
     rc = make_mesh(node, o, &file, found);
     addrbook_file_fini(&file);
     if (rc == 0)

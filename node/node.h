@@ -313,6 +313,7 @@ struct weft_node {
     bool delivering; /* a callback runs: no direct delivery below it */
     bool unsettled;  /* an entry has caused something that node_leave must see to */
     bool leaving, closing_handles, save_failed;
+    struct weft_book_lock *book_lock; /* held while we are open; NULL: not needed, or impossible */
     uint64_t save_at;
     uint64_t conns_at; /* no connection's own time is up before */
     uint8_t node_id[16];
@@ -420,13 +421,15 @@ void node_request_turn(weft_node *node);
 extern const struct mesh_ops node_mesh_ops;
 
 /* bookfile.c */
-/* A corrupt file is set aside and told. Errors: WEFT_ENOTSUP (a folder, a pipe or a device),
- * WEFT_EACCESS, WEFT_EIO, WEFT_ENOMEM. */
-int bookfile_load(weft_node *node, struct addrbook_file *ret_file, bool *ret_found);
+/* Lock the file and read it. What is damaged is set aside and told, what is sound in it kept. `text`
+ * (TEXT_SIZE) gets a sentence on failure. Errors: WEFT_EBUSY (another node or tool has it),
+ * WEFT_ENOTSUP (a folder, a pipe or a device), WEFT_EACCESS, WEFT_EIO, WEFT_ENOMEM. */
+int bookfile_load(weft_node *node, struct addrbook_file *ret_file, bool *ret_found, char *text);
 void bookfile_save(weft_node *node);
-int bookfile_error(int uv_error);
+void bookfile_close(weft_node *node); /* others may have it; harmless where it is not held */
 
 /* node.c */
+int node_random(void *out, size_t size); /* Errors: WEFT_EIO. */
 struct node_listener {
     struct list node;
     weft_node *owner;

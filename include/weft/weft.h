@@ -177,7 +177,7 @@ enum weft_event_type {
     WEFT_EVENT_MATCH,       /* route: this node's intent or interest found its first counterpart */
     WEFT_EVENT_UNMATCH,     /* route: … lost its last counterpart */
     WEFT_EVENT_ROUTE_REFUSED, /* peer, route, error, text: the peer does not take this route */
-    WEFT_EVENT_ADDRBOOK, /* error, text: the address book was set aside or could not be saved */
+    WEFT_EVENT_ADDRBOOK, /* error, text: the address book was damaged, or could not be saved */
     WEFT_EVENT_WARNING   /* peer, text: something an operator should know */
 };
 
@@ -253,7 +253,8 @@ WEFT_API void weft_options_init(weft_options *options);
  * behind. If ret_error_text is not NULL it receives, on failure only, a sentence that names the
  * place and the remedy; free it with weft_free. [any, but not from a weft callback] Errors:
  * WEFT_EURL (self, advertise, listen, peers), WEFT_EADDRINUSE, WEFT_EADDRNOTAVAIL, WEFT_EACCESS,
- * WEFT_ERESOLVE, WEFT_EINVAL (an option out of range), WEFT_ENOMEM, WEFT_EMFILE, WEFT_EIO. */
+ * WEFT_ERESOLVE, WEFT_EINVAL (an option out of range), WEFT_EBUSY (another process or node has the
+ * address book), WEFT_ENOMEM, WEFT_EMFILE, WEFT_EIO. */
 WEFT_API int weft_node_open(const weft_options *options, weft_node **ret_node);
 
 /* As weft_node_open; on failure *ret_error_text gets a sentence that says what was wrong, where,
