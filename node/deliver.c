@@ -51,7 +51,9 @@ static bool must_wait(weft_node *node, struct conn *from, struct flow *flow, siz
     return wait_ms != 0;
 }
 
-static void relay(weft_node *node, struct flow *flow, const struct incoming *in)
+/* `promised`: there was room when we looked. Where a sender of this node has taken it meanwhile the
+ * message goes over the limit, by one a link at most, since the next one waits. */
+static void relay(weft_node *node, struct flow *flow, const struct incoming *in, bool promised)
 {
     struct sending s = {
         .flow = flow, .data = in->data, .size = in->size, .time = in->time, .type = in->type};
@@ -66,7 +68,7 @@ static void relay(weft_node *node, struct flow *flow, const struct incoming *in)
             outbox_drop(node, o, flow, WEFT_DROP_LINK);
         } else if (need == 0) {
             outbox_drop(node, o, flow, WEFT_DROP_TOOBIG);
-        } else if (!outbox_has_room(o, need)) {
+        } else if (!outbox_has_room(o, need) && (!promised || o->stuck)) {
             o->stuck = true;
             outbox_drop(node, o, flow, WEFT_DROP_TIMEOUT);
         } else if (outbox_put(node, o, &s, flow->targets[i].route) < 0) {
@@ -170,7 +172,7 @@ bool deliver(weft_node *node, struct conn *from, struct flow *flow, const struct
         return true;
     }
     if (flow->n_targets)
-        relay(node, flow, in);
+        relay(node, flow, in, may_pause);
     deliver_interests(node, flow, in, may_pause);
     return true;
 }

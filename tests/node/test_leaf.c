@@ -1,6 +1,8 @@
 /* Leaves: programs on a router's host, one link each, for which the router relays. */
 #include "fixture.h"
 
+#include <stdatomic.h>
+
 struct scene {
     char folder[64], door[160], router_url[192];
     weft_node *router, *peer, *one, *two;
@@ -160,6 +162,98 @@ TEST(leaf, the_router_restarts)
     expect_numbers(in, 100, "t.L@p.out", NULL);
     expect_numbers(far, 100, "t.L@r.two.out", NULL);
     close_scene(&s);
+}
+
+/* ---- One link, filled from two sides ---- */
+
+#define FEW (INSTRUMENTED ? 500u : 4000u)
+#define SIZE 200000u /* copied for two leaves between the look for room and its use */
+
+struct two_sides {
+    weft_intent *near, *far;
+    atomic_uint got_near, got_far; /* by both leaves */
+    atomic_bool far_done;
+    unsigned sent_near;
+};
+
+static const uint8_t many_bytes[SIZE];
+
+static void *send_far(void *arg)
+{
+    struct two_sides *s = arg;
+    for (unsigned i = 0; i < FEW; i++)
+        CHECK_EQ(weft_send(s->far, many_bytes, sizeof(many_bytes)), 0);
+    atomic_store(&s->far_done, true);
+    return NULL;
+}
+
+/* Takes room in the very moment there is some, but not so often that nobody else gets any. */
+static void *send_near(void *arg)
+{
+    struct two_sides *s = arg;
+    while (!atomic_load(&s->far_done)) {
+        if (2 * s->sent_near > atomic_load(&s->got_far) + 4)
+            continue;
+        int rc = weft_try_send(s->near, many_bytes, sizeof(many_bytes));
+        CHECK(rc == 0 || rc == WEFT_EAGAIN);
+        s->sent_near += rc == 0;
+    }
+    return NULL;
+}
+
+static void count_side(weft_interest *interest, const weft_msg *msg, void *user)
+{
+    (void)interest;
+    struct two_sides *s = user;
+    bool far = strcmp(weft_msg_route(msg), "t.F@p.x") == 0;
+    atomic_fetch_add(far ? &s->got_far : &s->got_near, 1);
+}
+
+static weft_node *open_counting_leaf(const weft_node *router, const char *path, struct two_sides *s)
+{
+    weft_options o = fx_options(NULL);
+    o.path = path;
+    o.peers = (const char *[]){weft_node_url(router), NULL};
+    o.role = WEFT_ROLE_LEAF;
+    weft_node *leaf = fx_open_options(&o);
+    weft_subscribe_options so;
+    weft_subscribe_options_init(&so);
+    so.on_message = count_side;
+    so.user = s;
+    weft_interest *in;
+    CHECK_EQ(weft_subscribe(leaf, "t.F@*.x", &so, &in), 0);
+    CHECK_EQ(weft_interest_wait(in, WAIT_MS), 0);
+    return leaf;
+}
+
+/* The router's loop, which relays, and a thread of the router both find room for one message in the
+ * outbox of a leaf: neither is dropped, since both would have waited. */
+TEST(leaf, room_that_two_have_found)
+{
+    weft_node *peer = fx_open("inproc://found-p/p", NULL, NULL);
+    weft_options o = fx_options("inproc://found-r/r");
+    o.peers = (const char *[]){weft_node_url(peer), NULL};
+    o.outbox = 2 * SIZE;
+    weft_node *router = fx_open_options(&o);
+    static struct two_sides s;
+    s.near = fx_publish(router, "t.F@r.x");
+    s.far = fx_publish(peer, "t.F@p.x");
+    weft_node *one = open_counting_leaf(router, "r.one", &s),
+              *two = open_counting_leaf(router, "r.two", &s);
+    UNTIL(fx_stats(router).remote_interests == 2 && fx_stats(peer).remote_interests == 1);
+    pthread_t threads[2];
+    CHECK_EQ(pthread_create(&threads[0], NULL, send_near, &s), 0);
+    CHECK_EQ(pthread_create(&threads[1], NULL, send_far, &s), 0);
+    pthread_join(threads[0], NULL);
+    pthread_join(threads[1], NULL);
+    UNTIL(atomic_load(&s.got_near) + atomic_load(&s.got_far) +
+              fx_stats(router).dropped[WEFT_DROP_TIMEOUT] ==
+          2 * (FEW + s.sent_near));
+    CHECK_EQ(fx_stats(router).dropped[WEFT_DROP_TIMEOUT], 0);
+    CHECK_EQ(weft_node_close(one), 0);
+    CHECK_EQ(weft_node_close(two), 0);
+    CHECK_EQ(weft_node_close(router), 0);
+    CHECK_EQ(weft_node_close(peer), 0);
 }
 
 /* A node publishes below its own path, and a leaf's path lies below its router's. */
