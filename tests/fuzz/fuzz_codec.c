@@ -28,9 +28,12 @@ static bool is_single(uint32_t type)
 /* What is no number equals nothing, itself included. */
 static void settle_nan(struct control *c)
 {
-    for (size_t i = 0; c->type == MSG_ADDRBOOK && i < c->book.count; i++) {
-        if (c->book.records[i].multiplier != c->book.records[i].multiplier)
-            c->book.records[i].multiplier = 0;
+    bool book = c->type == MSG_ADDRBOOK, answer = c->type == MSG_ANSWER;
+    struct book_record *records = book ? c->book.records : answer ? c->answer.records : NULL;
+    size_t count = book ? c->book.count : answer ? c->answer.n_records : 0;
+    for (size_t i = 0; i < count; i++) {
+        if (records[i].multiplier != records[i].multiplier)
+            records[i].multiplier = 0;
     }
 }
 

@@ -39,14 +39,16 @@ struct book_record sample_records[SAMPLE_RECORDS] = {
      .last_error = "refused",
      .banned_until = 8,
      .added = 9,
-     .linked = true},
+     .linked = true,
+     .dialing = true,
+     .next_dial_ns = 11},
     {.peer = "tcp://h:3", .source = "", .last_error = ""},
 };
 
 const uint32_t types[SAMPLE_TYPES] = {MSG_INTENT,    MSG_INTENTS,       MSG_INTEREST, MSG_INTERESTS,
                                       MSG_RESULT,    MSG_NOTIFY_INTENT, MSG_PING,     MSG_PONG,
                                       MSG_HANDSHAKE, MSG_PEERS,         MSG_ADDRBOOK, MSG_GOODBYE,
-                                      MSG_DIGEST};
+                                      MSG_DIGEST,    MSG_QUERY,         MSG_ANSWER};
 
 struct control sample(uint32_t type)
 {
@@ -117,6 +119,9 @@ struct control sample(uint32_t type)
         c.digest.interests_hash = 1;
         c.digest.resync = true;
         break;
+    case MSG_QUERY:
+    case MSG_ANSWER:
+        return sample_info(type);
     }
     return c;
 }
@@ -154,7 +159,8 @@ void same_records(const struct book_record *a, const struct book_record *b, size
         CHECK(a[i].failed_attempts == b[i].failed_attempts && a[i].origin == b[i].origin);
         CHECK(a[i].last_success == b[i].last_success && a[i].persistent == b[i].persistent);
         CHECK(a[i].banned_until == b[i].banned_until && a[i].added == b[i].added);
-        CHECK_EQ(a[i].linked, b[i].linked);
+        CHECK(a[i].linked == b[i].linked && a[i].dialing == b[i].dialing);
+        CHECK_EQ(a[i].next_dial_ns, b[i].next_dial_ns);
     }
 }
 
@@ -229,6 +235,12 @@ void same_control(const struct control *a, const struct control *b)
     case MSG_ADDRBOOK:
         CHECK_EQ(a->book.count, b->book.count);
         same_records(a->book.records, b->book.records, a->book.count);
+        break;
+    case MSG_QUERY:
+        same_query(&a->query, &b->query);
+        break;
+    case MSG_ANSWER:
+        same_answer(&a->answer, &b->answer);
         break;
     default:
         same_link(a, b);

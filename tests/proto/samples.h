@@ -4,7 +4,7 @@
 
 #include "proto/codec.h"
 
-#define SAMPLE_TYPES 13
+#define SAMPLE_TYPES 15
 #define SAMPLE_DECLS 2
 #define SAMPLE_RECORDS 2
 
@@ -15,8 +15,12 @@ extern struct book_record sample_records[SAMPLE_RECORDS];
 /* Borrows from static memory. */
 struct control sample(uint32_t type);
 
+struct control sample_info(uint32_t type); /* QUERY, ANSWER */
+
 /* End the test if they differ. */
 void same_control(const struct control *a, const struct control *b);
 void same_records(const struct book_record *a, const struct book_record *b, size_t n);
+void same_query(const struct query_msg *a, const struct query_msg *b);
+void same_answer(const struct answer_msg *a, const struct answer_msg *b);
 
 #endif
