@@ -154,6 +154,8 @@ TEST(refuse, frames_before_the_handshake_is_done)
         {.type = MSG_PEERS, .peers = {.ids = &name, .count = 1}},
         {.type = MSG_DIGEST},
         {.type = MSG_ADDRBOOK},
+        {.type = MSG_QUERY},
+        {.type = MSG_ANSWER},
         {.type = MSG_GOODBYE},
     };
     struct scene s = scene(NULL);
