@@ -12,6 +12,9 @@ void config_init(struct config *config)
     *config = (struct config){
         .role = o.role,
         .log = o.log_level,
+        .log_format = LOG_AUTO,
+        .info = WEFT_ACCESS_LOCAL,
+        .control = WEFT_ACCESS_UNIX,
         .linger_ms = o.linger_ms,
         .max_frame = o.max_frame,
         .max_peers = o.max_peers,
@@ -31,6 +34,7 @@ void config_fini(struct config *config)
     xfree(config->network);
     xfree(config->path);
     xfree(config->addrbook);
+    xfree(config->pid_file);
     *config = (struct config){0};
 }
 

@@ -9,6 +9,7 @@
 #include <weft/weft.h>
 
 #include "../common/names.h"
+#include "log.h"
 #include "problems.h"
 
 struct config_peer {
@@ -22,12 +23,15 @@ struct config {
     char *network;       /* NULL: any */
     char *path;          /* NULL: empty, or that of self */
     char *addrbook;      /* NULL: memory only */
+    char *pid_file;      /* NULL: none */
     struct names listen; /* besides self */
     struct config_peer *peers;
     size_t peer_count; /* at most NAMES_MAX */
     bool allow_base;
-    uint64_t role; /* enum weft_role */
-    uint64_t log;  /* enum weft_log_level */
+    uint64_t role;          /* enum weft_role */
+    uint64_t log;           /* enum weft_log_level */
+    uint64_t log_format;    /* enum log_format */
+    uint64_t info, control; /* enum weft_access: who may ask, and who may steer */
     uint32_t linger_ms;
     uint64_t max_frame, max_peers, max_routes, outbox;
 };
@@ -50,8 +54,15 @@ void config_add_listen(struct config *config, const char *url, size_t *listens,
                        struct problems *problems);
 void config_add_peer(struct config *config, const char *url, struct problems *problems);
 
-/* Take "error", "warn", "info" or "debug". False: it is none of them. */
+/* Take "error", "warn", "info" or "debug"; and "auto", "text", "json" or "journal". False: it is
+ * none of them, nothing is changed. */
 bool config_set_log(struct config *config, const char *level);
+bool config_set_log_format(struct config *config, const char *format);
+
+/* A value as the file spells it. */
+const char *config_level_name(uint64_t level);
+const char *config_format_name(uint64_t format);
+const char *config_access_name(uint64_t access);
 
 /* Find what no single line is to blame for: settings that contradict each other or that are
  * missing. */
@@ -59,6 +70,10 @@ void config_check(const struct config *config, struct problems *problems);
 
 /* The role with AUTO resolved by all peers. */
 enum weft_role config_role(const struct config *config);
+
+/* "for ever, pauses from 1s to 1m growing by 1.5". Returns buf. */
+#define SCHEDULE_TEXT 160
+const char *config_schedule(const weft_dial_options *dial, char buf[SCHEDULE_TEXT]);
 
 /* Say on stdout what a daemon with this configuration would do. Opens nothing. Adds to `problems`
  * what can be seen to fail already. */

@@ -2,7 +2,9 @@
  * it, and the tables below say what may stand in it. Syntax errors end the reading, since what
  * follows them cannot be told; all others are gathered.
  *
- *     top ─┬─ self, advertise, network, path, addrbook, role, allow_base, linger, log
+ *     top ─┬─ self, advertise, network, path, addrbook, role, allow_base, linger, pid_file
+ *          ├─ log: LEVEL | {level, format}
+ *          ├─ access: {info, control}
  *          ├─ listen: [URL …]
  *          ├─ peers:  [URL | {url, persistent, max_backoff, backoff, multiplier, max_attempts} …]
  *          └─ limits: {max_frame, peers, routes, outbox} */
@@ -37,15 +39,60 @@ static const struct choice levels[] = {
     {NULL, 0},
 };
 
-bool config_set_log(struct config *config, const char *level)
+static const struct choice formats[] = {
+    {"auto", LOG_AUTO}, {"text", LOG_TEXT}, {"json", LOG_JSON}, {"journal", LOG_JOURNAL}, {NULL, 0},
+};
+
+static const struct choice accesses[] = {
+    {"none", WEFT_ACCESS_NONE},
+    {"unix", WEFT_ACCESS_UNIX},
+    {"local", WEFT_ACCESS_LOCAL},
+    {"any", WEFT_ACCESS_ANY},
+    {NULL, 0},
+};
+
+static bool choose(const struct choice *choices, const char *name, uint64_t *ret_value)
 {
-    for (const struct choice *c = levels; c->name; c++) {
-        if (strcmp(c->name, level) == 0) {
-            config->log = c->value;
+    for (const struct choice *c = choices; c->name; c++) {
+        if (strcmp(c->name, name) == 0) {
+            *ret_value = c->value;
             return true;
         }
     }
     return false;
+}
+
+static const char *name_of(const struct choice *choices, uint64_t value)
+{
+    for (const struct choice *c = choices; c->name; c++)
+        if (c->value == value)
+            return c->name;
+    return "?";
+}
+
+bool config_set_log(struct config *config, const char *level)
+{
+    return choose(levels, level, &config->log);
+}
+
+bool config_set_log_format(struct config *config, const char *format)
+{
+    return choose(formats, format, &config->log_format);
+}
+
+const char *config_level_name(uint64_t level)
+{
+    return name_of(levels, level);
+}
+
+const char *config_format_name(uint64_t format)
+{
+    return name_of(formats, format);
+}
+
+const char *config_access_name(uint64_t access)
+{
+    return name_of(accesses, access);
 }
 
 /* ---- Lists and nested mappings --------------------------------------------------------------- */
@@ -172,7 +219,34 @@ static void read_limits(struct reader *r, const struct field *f, const yaml_node
         read_unexpected(r, v, "a mapping of max_frame, peers, routes and outbox");
 }
 
-/* listen's target is its list; peers and limits fill more than one member and get the whole. */
+static const struct field access_fields[] = {
+    CONFIG("info", read_choice, info, 0, 0, accesses, "none, unix, local or any"),
+    CONFIG("control", read_choice, control, 0, 0, accesses, "none, unix, local or any"),
+};
+
+static void read_access(struct reader *r, const struct field *f, const yaml_node_t *v, void *out)
+{
+    if (v->type == YAML_MAPPING_NODE)
+        read_mapping(r, access_fields, COUNT_OF(access_fields), v, "access", out);
+    else
+        read_unexpected(r, v, "a mapping of info and control");
+}
+
+static const struct field log_fields[] = {
+    CONFIG("level", read_choice, log, 0, 0, levels, "error, warn, info or debug"),
+    CONFIG("format", read_choice, log_format, 0, 0, formats, "auto, text, json or journal"),
+};
+
+/* The level alone, or both. */
+static void read_log(struct reader *r, const struct field *f, const yaml_node_t *v, void *out)
+{
+    if (v->type == YAML_MAPPING_NODE)
+        read_mapping(r, log_fields, COUNT_OF(log_fields), v, "log", out);
+    else
+        read_choice(r, f, v, &((struct config *)out)->log);
+}
+
+/* listen's target is its list; those with offset 0 fill more than one member and get the whole. */
 static const struct field top_fields[] = {
     CONFIG("self", read_url, self, 0, 0, NULL, NULL),
     CONFIG("network", read_string, network, 0, 0, NULL, NULL),
@@ -182,7 +256,9 @@ static const struct field top_fields[] = {
     CONFIG("addrbook", read_string, addrbook, 0, 0, NULL, NULL),
     {"limits", read_limits, 0, 0, 0, NULL, NULL},
     CONFIG("linger", read_duration, linger_ms, 0, 3600000, NULL, NULL),
-    CONFIG("log", read_choice, log, 0, 0, levels, "error, warn, info or debug"),
+    {"log", read_log, 0, 0, 0, levels, "error, warn, info or debug"},
+    {"access", read_access, 0, 0, 0, NULL, NULL},
+    CONFIG("pid_file", read_string, pid_file, 0, 0, NULL, NULL),
     CONFIG("path", read_string, path, 0, 0, NULL, NULL),
     CONFIG("role", read_choice, role, 0, 0, roles, "auto, peer, client or leaf"),
     CONFIG("allow_base", read_bool, allow_base, 0, 0, NULL, NULL),

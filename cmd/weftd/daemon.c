@@ -1,82 +1,88 @@
-/* The daemon is a node on this thread's own loop and three signal handles beside it.
+/* The daemon is a node on this thread's own loop and a few handles beside it.
  *
- * Happy path: attach, say "listening on URL" on stdout, run; at the first signal detach (goodbye,
- * drain for `linger`, save the address book), and when the node is gone close the signal handles,
- * which lets the loop run out. A second signal ends the process at once: whoever repeats it does
- * not want to wait. When the node cannot be opened the library's sentence is printed, and the exit
- * code tells a bad configuration (3) from a bad moment (1).
+ * Happy path: take the pid file, attach, say "listening on URL" on stdout and READY=1 to a service
+ * manager, run; at the first signal detach (goodbye, drain for `linger`, save the
+ * address book), and when the node is gone close the handles, which lets the loop run out. A second
+ * signal ends the process at once: whoever repeats it does not want to wait. When the node cannot
+ * be opened the library's sentence is printed, and the exit code tells a bad configuration (3) from
+ * a bad moment (1).
  *
- * All else goes to stderr, a line each with time and level. */
+ * All else goes to the log (log.c). */
 #include "daemon.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <weft/uv.h>
-
-#include "../common/escape.h"
 #include "../common/memory.h"
-#include "../common/units.h"
-
-#define SIGNALS 3
-
-struct daemon {
-    uv_loop_t loop;
-    uv_signal_t signals[SIGNALS];
-    size_t signals_open; /* handles of `signals` that are to be closed */
-    weft_node *node;     /* NULL once detached */
-    uint64_t log;        /* enum weft_log_level: lines above it are not made */
-};
 
 /* ---- Logging --------------------------------------------------------------------------------- */
 
-static void log_line(enum weft_log_level level, const char *text, void *user)
+static void on_record(enum weft_log_level level, const char *text, const weft_event *event,
+                      void *user)
 {
-    static const char *const names[] = {"", "error", "warn", "info", "debug"};
-    char stamp[TIME_TEXT];
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-    char *safe = text_safe_copy(text); /* some of it comes from peers */
-    fprintf(stderr, "%s %-5s %s\n", time_format(ns, 3, stamp), names[level], safe);
-    xfree(safe);
+    const struct daemon *d = user;
+    struct log_record record = {.level = level, .text = text};
+    if (event) {
+        record.event = log_event_name(event->type);
+        record.peer = event->peer;
+        record.route = event->route;
+        record.error = event->error;
+    }
+    log_write(d->format, &record);
 }
 
-/* A line of the daemon's own; the node keeps to its level by itself. */
-static void log_info(const struct daemon *d, const char *text)
+void daemon_log(const struct daemon *d, enum weft_log_level level, const char *event,
+                const char *text)
 {
-    if (d->log >= WEFT_LOG_INFO)
-        log_line(WEFT_LOG_INFO, text, NULL);
+    if (d->config->log >= level)
+        log_write(d->format, &(struct log_record){.level = level, .event = event, .text = text});
+}
+
+static void on_event(weft_node *node, const weft_event *event, void *user)
+{
+    struct daemon *d = user;
+    if (event->type == WEFT_EVENT_PEER_UP || event->type == WEFT_EVENT_PEER_DOWN)
+        service_changed(&d->service);
 }
 
 /* ---- Signals --------------------------------------------------------------------------------- */
 
-static void close_signals(struct daemon *d)
+/* What stands beside the node: nothing here outlives it. */
+static void close_handles(struct daemon *d)
 {
     for (size_t i = 0; i < d->signals_open; i++)
         uv_close((uv_handle_t *)&d->signals[i], NULL);
     d->signals_open = 0;
+    service_close(&d->service);
 }
 
 static void on_detached(void *user)
 {
-    close_signals(user);
+    close_handles(user);
+}
+
+static void close_down(struct daemon *d, int number)
+{
+    weft_node *node = d->node;
+    char text[64];
+    snprintf(text, sizeof(text), "%s: closing down", strsignal(number));
+    daemon_log(d, WEFT_LOG_INFO, "closing", text);
+    d->node = NULL;
+    service_stopping(&d->service);
+    weft_node_detach(node, on_detached, d);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct daemon *d = handle->data;
-    weft_node *node = d->node;
-    if (!node)
+    if (d->node) {
+        close_down(d, number);
+    } else {
+        pidfile_close(&d->pidfile);
         _exit(EXIT_FAILED);
-    char text[64];
-    snprintf(text, sizeof(text), "%s: closing down", strsignal(number));
-    log_info(d, text);
-    d->node = NULL;
-    weft_node_detach(node, on_detached, d);
+    }
 }
 
 static int start_signals(struct daemon *d)
@@ -97,8 +103,9 @@ static int start_signals(struct daemon *d)
 
 /* ---- The node -------------------------------------------------------------------------------- */
 
-static void fill_options(const struct config *config, weft_options *ret_options)
+static void fill_options(struct daemon *d, weft_options *ret_options)
 {
+    const struct config *config = d->config;
     weft_options_init(ret_options);
     ret_options->self = config->self;
     ret_options->advertise = config->advertise;
@@ -115,12 +122,27 @@ static void fill_options(const struct config *config, weft_options *ret_options)
     ret_options->outbox = (size_t)config->outbox;
     ret_options->linger_ms = config->linger_ms;
     ret_options->log_level = (enum weft_log_level)config->log;
-    ret_options->on_log = log_line;
+    ret_options->info = (enum weft_access)config->info;
+    ret_options->control = (enum weft_access)config->control;
+    ret_options->on_record = on_record;
+    ret_options->on_event = on_event;
+    ret_options->user = d;
 }
 
-static int explain_failure(int rc, char *text)
+/* Why it does not start: for people as any program says it, for others as a record. */
+static void explain(const struct daemon *d, int error, const char *text)
 {
-    fprintf(stderr, "weftd: %s\n", text ? text : weft_strerror(rc));
+    if (d->format == LOG_TEXT)
+        fprintf(stderr, "weftd: %s\n", text);
+    else
+        log_write(d->format,
+                  &(struct log_record){
+                      .level = WEFT_LOG_ERROR, .event = "start", .error = error, .text = text});
+}
+
+static int explain_failure(const struct daemon *d, int rc, char *text)
+{
+    explain(d, rc, text ? text : weft_strerror(rc));
     weft_free(text);
     return rc == WEFT_EURL || rc == WEFT_EINVAL || rc == WEFT_ENOTSUP ? EXIT_CONFIG : EXIT_FAILED;
 }
@@ -128,61 +150,91 @@ static int explain_failure(int rc, char *text)
 /* All peers, each with its own schedule. Those that cannot be dialled are named; if any, the daemon
  * does not start, for it would not be what was asked for. Our own URL is passed over: one list of
  * peers for all nodes is a good way to configure them. */
-static int dial_peers(const struct daemon *d, const struct config *config)
+static int dial_peers(const struct daemon *d)
 {
+    char text[1536];
     int code = EXIT_OK;
-    for (size_t i = 0; i < config->peer_count; i++) {
-        const struct config_peer *peer = &config->peers[i];
+    for (size_t i = 0; i < d->config->peer_count; i++) {
+        const struct config_peer *peer = &d->config->peers[i];
         int rc = weft_node_dial(d->node, peer->url, &peer->dial);
         if (rc == WEFT_ESELF)
-            log_info(d, "one of peers is this node itself and is passed over");
+            daemon_log(d, WEFT_LOG_INFO, "start",
+                       "one of peers is this node itself and is passed over");
         if (rc == 0 || rc == WEFT_ESELF)
             continue;
-        fprintf(stderr, "weftd: cannot dial %s: %s; correct or remove it under peers\n", peer->url,
-                weft_strerror(rc));
+        snprintf(text, sizeof(text), "cannot dial %s: %s; correct or remove it under peers",
+                 peer->url, weft_strerror(rc));
+        explain(d, rc, text);
         code = rc == WEFT_ENOMEM ? EXIT_FAILED : EXIT_CONFIG;
     }
     return code;
 }
 
-/* Attach and dial. On failure nothing is left on the loop but handles that are closing. */
-static int start_node(struct daemon *d, const struct config *config)
+/* A leaf's router has to be known when the node is made. */
+static int attach(struct daemon *d)
 {
+    const struct config *config = d->config;
+    struct names routers = {0};
     weft_options options;
     char *text = NULL;
-    fill_options(config, &options);
+    fill_options(d, &options);
+    for (size_t i = 0; i < config->peer_count && options.role == WEFT_ROLE_LEAF; i++)
+        names_add(&routers, config->peers[i].url);
+    options.peers = names_list(&routers);
     int rc = weft_node_attach(&d->loop, &options, &d->node, &text);
-    if (rc < 0)
-        return explain_failure(rc, text);
-    int code = dial_peers(d, config);
+    names_fini(&routers);
+    return rc < 0 ? explain_failure(d, rc, text) : EXIT_OK;
+}
+
+/* Attach and dial. On failure nothing is left on the loop but handles that are closing. */
+static int start_node(struct daemon *d)
+{
+    int code = attach(d);
+    if (code != EXIT_OK)
+        return code;
+    code = dial_peers(d);
     if (code != EXIT_OK) {
         weft_node_detach(d->node, NULL, NULL);
         d->node = NULL;
         return code;
     }
-    if (config->self)
+    if (d->config->self)
         printf("listening on %s\n", weft_node_url(d->node));
     else
         printf("dialling only\n");
     fflush(stdout);
+    service_ready(&d->service, d->node);
     return EXIT_OK;
 }
 
-int daemon_run(const struct config *config)
+static int start(struct daemon *d)
 {
-    struct daemon d = {.log = config->log};
+    char text[1536];
+    if (pidfile_open(&d->pidfile, d->config->pid_file, text, sizeof(text)) < 0) {
+        explain(d, 0, text);
+        return EXIT_FAILED;
+    }
+    service_start(&d->service, &d->loop);
+    return start_node(d);
+}
+
+int daemon_run(const struct arguments *args, struct config *config)
+{
+    struct daemon d = {.args = args, .config = config, .pidfile = {.fd = -1}};
     int code = EXIT_FAILED;
     signal(SIGPIPE, SIG_IGN);
+    d.format = log_open((enum log_format)config->log_format);
     int rc = uv_loop_init(&d.loop);
     if (rc < 0)
         goto out;
     rc = start_signals(&d);
     if (rc == 0)
-        code = start_node(&d, config);
+        code = start(&d);
     if (code != EXIT_OK)
-        close_signals(&d);
+        close_handles(&d);
     uv_run(&d.loop, UV_RUN_DEFAULT);
     uv_loop_close(&d.loop);
+    pidfile_close(&d.pidfile);
 out:
     if (rc < 0)
         fprintf(stderr, "weftd: cannot start the event loop: %s\n", uv_strerror(rc));

@@ -2,11 +2,36 @@
 #ifndef WEFTD_DAEMON_H
 #define WEFTD_DAEMON_H
 
+#include <weft/uv.h>
+
+#include "arguments.h"
 #include "config.h"
+#include "log.h"
+#include "pidfile.h"
+#include "service.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_CONFIG = 3 };
 
-/* Run a node until SIGTERM, SIGINT or SIGHUP. Returns the exit code. */
-int daemon_run(const struct config *config);
+#define SIGNALS 3
+
+struct daemon {
+    uv_loop_t loop;
+    uv_signal_t signals[SIGNALS];
+    size_t signals_open;          /* handles of `signals` that are to be closed */
+    weft_node *node;              /* NULL once detached */
+    const struct arguments *args; /* laid over the file when that is read anew */
+    struct config *config;        /* what it runs with */
+    enum log_format format;       /* resolved */
+    struct pidfile pidfile;
+    struct service service;
+};
+
+/* Run a node until SIGTERM or SIGINT. Returns the exit code. `config` is kept up to date when it is
+ * reloaded. */
+int daemon_run(const struct arguments *args, struct config *config);
+
+/* Write a line of the daemon's own, if the node's level lets it. `event` names what it tells of. */
+void daemon_log(const struct daemon *d, enum weft_log_level level, const char *event,
+                const char *text);
 
 #endif

@@ -1,145 +1,9 @@
 /* weftd: the router as a daemon. The command line is laid over the file, the whole is checked, and
  * then either explained (--check) or run. */
-#include <getopt.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "../common/memory.h"
-#include "config.h"
+#include "arguments.h"
 #include "daemon.h"
-
-static const char help[] =
-    "usage: weftd [-c FILE] [-l URL]... [-P URL]... [--addrbook FILE] [--log LEVEL] [--check]\n"
-    "\n"
-    "The weft router: a well-known node of the mesh that programs on this host attach to.\n"
-    "It stays in the foreground, logs to stderr, and says \"listening on URL\" on stdout when\n"
-    "it is up. SIGTERM, SIGINT and SIGHUP close it down gracefully; a second one ends it at once.\n"
-    "\n"
-    "  -c, --config FILE    read this YAML file\n"
-    "  -l, --listen URL     listen here; replaces self of the file, a second -l adds to listen\n"
-    "  -P, --peer URL       dial this peer for ever; adds to peers of the file\n"
-    "      --addrbook FILE  keep the address book and the node id in this file\n"
-    "      --log LEVEL      error, warn, info (default) or debug\n"
-    "      --check          check everything, say what would be done, and open nothing\n"
-    "  -h, --help           this text\n"
-    "  -V, --version        the version\n"
-    "\n"
-    "The file (every setting may be left out):\n"
-    "  self: tcp://0.0.0.0:7400/robot.base       # listen here, be known as this; port 0: a free "
-    "one\n"
-    "  network: lab                              # nodes of another network are refused\n"
-    "  advertise: tcp://robot.lan:7400/robot.base\n"
-    "  listen: [unix:///run/weft.sock/robot.base]\n"
-    "  peers:\n"
-    "    - tcp://10.0.0.2:7400/robot.arm\n"
-    "    - {url: tcp://10.0.0.3:7400/robot.eye, persistent: false, max_attempts: 10,\n"
-    "       backoff: 1s, max_backoff: 10s, multiplier: 1.5}\n"
-    "  addrbook: /var/lib/weft/addrbook\n"
-    "  limits: {max_frame: 4MiB, peers: 1024, routes: 1000000, outbox: 16MiB}\n"
-    "  linger: 1s                                # how long closing waits for queues to drain\n"
-    "  log: info\n"
-    "  role: auto                                # peer, client or leaf\n"
-    "  path: robot.base                          # only without self\n"
-    "  allow_base: false                         # with a network: take dndm peers all the same\n"
-    "\n"
-    "Exit codes: 0 ended as told; 1 failure at run time (an address in use, no permission);\n"
-    "2 wrong usage; 3 wrong configuration. With --check: 0 it is valid, 1 it is not.\n";
-
-enum { OPTION_ADDRBOOK = 256, OPTION_LOG, OPTION_CHECK };
-
-static const struct option options[] = {
-    {"config", required_argument, NULL, 'c'},
-    {"listen", required_argument, NULL, 'l'},
-    {"peer", required_argument, NULL, 'P'},
-    {"addrbook", required_argument, NULL, OPTION_ADDRBOOK},
-    {"log", required_argument, NULL, OPTION_LOG},
-    {"check", no_argument, NULL, OPTION_CHECK},
-    {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},
-    {NULL, 0, NULL, 0},
-};
-
-/* The command line. It is kept until the file has been read, which it overrides. */
-struct arguments {
-    const char *file, *addrbook, *log; /* NULL: not given */
-    struct names listen, peers;
-    bool check;
-    int code; /* what to end with where parsing says so */
-};
-
-static bool usage_error(struct arguments *a)
-{
-    fprintf(stderr, "See 'weftd --help'.\n");
-    a->code = EXIT_USAGE;
-    return false;
-}
-
-/* False: end with a->code. */
-static bool take_option(int option, struct arguments *a)
-{
-    struct config scratch;
-    switch (option) {
-    case 'c':
-        a->file = optarg;
-        return true;
-    case 'l':
-        return names_add(&a->listen, optarg) || usage_error(a);
-    case 'P':
-        return names_add(&a->peers, optarg) || usage_error(a);
-    case OPTION_ADDRBOOK:
-        a->addrbook = optarg;
-        return true;
-    case OPTION_LOG:
-        a->log = optarg;
-        if (config_set_log(&scratch, optarg))
-            return true;
-        fprintf(stderr, "weftd: --log %s: expected error, warn, info or debug\n", optarg);
-        return usage_error(a);
-    case OPTION_CHECK:
-        a->check = true;
-        return true;
-    case 'h':
-        fputs(help, stdout);
-        return false;
-    case 'V':
-        printf("weftd %s\n", weft_version());
-        return false;
-    default:
-        return usage_error(a);
-    }
-}
-
-static bool parse_arguments(int argc, char **argv, struct arguments *a)
-{
-    int option;
-    while ((option = getopt_long(argc, argv, "c:l:P:hV", options, NULL)) != -1)
-        if (!take_option(option, a))
-            return false;
-    if (optind == argc)
-        return true;
-    fprintf(stderr,
-            "weftd: '%s' is not understood; a configuration is given by -c FILE, a peer by "
-            "-P URL\n",
-            argv[optind]);
-    return usage_error(a);
-}
-
-static void gather(const struct arguments *a, struct config *config, struct problems *problems)
-{
-    size_t listens = 0;
-    if (a->file)
-        config_read(config, a->file, problems);
-    for (size_t i = 0; i < a->listen.count; i++)
-        config_add_listen(config, a->listen.items[i], &listens, problems);
-    for (size_t i = 0; i < a->peers.count; i++)
-        config_add_peer(config, a->peers.items[i], problems);
-    if (a->addrbook)
-        xreplace(&config->addrbook, a->addrbook);
-    if (a->log)
-        config_set_log(config, a->log);
-    if (problems->total == 0)
-        config_check(config, problems);
-}
 
 static int run(const struct arguments *a)
 {
@@ -147,7 +11,7 @@ static int run(const struct arguments *a)
     struct problems problems = {0};
     int code;
     config_init(&config);
-    gather(a, &config, &problems);
+    arguments_gather(a, &config, &problems);
     if (a->check && problems.total == 0)
         config_explain(&config, &problems);
     if (problems.total > 0) {
@@ -155,7 +19,7 @@ static int run(const struct arguments *a)
         problems_print(&problems, stderr);
         code = a->check ? EXIT_FAILED : EXIT_CONFIG;
     } else {
-        code = a->check ? EXIT_OK : daemon_run(&config);
+        code = a->check ? EXIT_OK : daemon_run(a, &config);
     }
     problems_fini(&problems);
     config_fini(&config);
@@ -165,8 +29,7 @@ static int run(const struct arguments *a)
 int main(int argc, char **argv)
 {
     struct arguments a = {0};
-    int code = parse_arguments(argc, argv, &a) ? run(&a) : a.code;
-    names_fini(&a.listen);
-    names_fini(&a.peers);
+    int code = arguments_parse(&a, argc, argv) ? run(&a) : a.code;
+    arguments_fini(&a);
     return code;
 }

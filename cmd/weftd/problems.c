@@ -19,14 +19,21 @@ void problems_add(struct problems *problems, size_t line, size_t column, const c
     problems->list[problems->count++] = (struct problem){line, column, xcopy(text, kept)};
 }
 
+void problems_text(const struct problems *problems, size_t i, char *buf, size_t size)
+{
+    const struct problem *p = &problems->list[i];
+    if (p->line && problems->file)
+        snprintf(buf, size, "%s:%zu:%zu: %s", problems->file, p->line, p->column, p->text);
+    else
+        snprintf(buf, size, "%s", p->text);
+}
+
 void problems_print(const struct problems *problems, FILE *out)
 {
     for (size_t i = 0; i < problems->count; i++) {
-        const struct problem *p = &problems->list[i];
-        if (p->line && problems->file)
-            fprintf(out, "%s:%zu:%zu: %s\n", problems->file, p->line, p->column, p->text);
-        else
-            fprintf(out, "weftd: %s\n", p->text);
+        char text[5120]; /* a path and a problem */
+        problems_text(problems, i, text, sizeof(text));
+        fprintf(out, "%s%s\n", problems->list[i].line ? "" : "weftd: ", text);
     }
     if (problems->total > problems->count)
         fprintf(out, "weftd: and %zu more problems\n", problems->total - problems->count);

@@ -24,6 +24,9 @@ struct problems {
 __attribute__((format(printf, 4, 5))) void problems_add(struct problems *problems, size_t line,
                                                         size_t column, const char *format, ...);
 
+/* The i-th as "FILE:LINE:COLUMN: text", or its text alone where it has no place. */
+void problems_text(const struct problems *problems, size_t i, char *buf, size_t size);
+
 /* Print them, "FILE:LINE:COLUMN: text" a line. */
 void problems_print(const struct problems *problems, FILE *out);
 

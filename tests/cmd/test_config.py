@@ -29,7 +29,9 @@ peers:
 addrbook: FOLDER/addrbook
 limits: {max_frame: 8MiB, peers: 99, routes: 1000, outbox: 1MiB}
 linger: 500ms
-log: debug
+log: {level: debug, format: json}
+access: {info: any, control: none}
+pid_file: FOLDER/pid
 role: peer
 allow_base: true
 """
@@ -64,6 +66,13 @@ MISTAKES = [
     ("attempts", "peers:\n  - {url: tcp://h:1/a, max_attempts: 0}\n", 2, 38, ["max_attempts"]),
     ("boolean", SELF + "allow_base: maybe\n", 2, 13, ["allow_base", "maybe", "true or false"]),
     ("choice", SELF + "log: loud\n", 2, 6, ["log", "loud", "error, warn, info or debug"]),
+    ("level", SELF + "log: {level: loud}\n", 2, 14, ["log.level", "loud", "error, warn, info or debug"]),
+    ("format", SELF + "log: {format: xml}\n", 2, 15, ["log.format", "xml", "auto, text, json or journal"]),
+    ("unknown key of log", SELF + "log: {levle: info}\n", 2, 7, ["log", 'did you mean "level"']),
+    ("log that is a list", SELF + "log: [info]\n", 2, 6, ["log", "found a list"]),
+    ("access", SELF + "access: {info: all}\n", 2, 16, ["access.info", "all", "none, unix, local or any"]),
+    ("access that is no mapping", SELF + "access: any\n", 2, 9, ["access", "a mapping of info and control"]),
+    ("pid_file", SELF + "pid_file: [a]\n", 2, 11, ["pid_file", "found a list", "a text"]),
     ("nothing", SELF + "role:\n", 2, 6, ["role", "found nothing", "client or leaf"]),
     ("mapping for a text", SELF + "network: {a: b}\n", 2, 10, ["network", "found a mapping", "a text"]),
     ("NUL in a text", SELF + 'network: "a\\0b"\n', 2, 10, ["network", "NUL"]),
@@ -88,6 +97,10 @@ CONTRADICTIONS = [
     ("listen: [tcp://0.0.0.0:1/a]\npeers: [tcp://h:1/a]\n", "no self"),
     ("advertise: tcp://h:1/a\npeers: [tcp://h:1/a]\n", "does not listen"),
     (SELF + "addrbook: /nowhere/at/all/book\n", "mkdir -p /nowhere/at/all"),
+    (SELF + "pid_file: /nowhere/at/all/pid\n", "pid_file: the folder /nowhere/at/all does not exist"),
+    ("self: unix:///nowhere/at/all.sock/a\n", "self: the folder /nowhere/at does not exist"),
+    (SELF + "listen: [unix:///nowhere/at/all]\n", "listen: the folder /nowhere does not exist"),
+    (SELF + "listen: [unix:///nowhere/at/all.sock]\n", "listen: the folder /nowhere/at does not exist"),
 ]
 
 
@@ -124,6 +137,9 @@ dials tcp://10.0.0.4:7400/robot.leg, gives up after 7 failures, pauses from 500m
 network lab, and base peers
 address book {self.folder.name}/addrbook (will be made)
 limits 8MiB a frame, 99 peers, 1000 routes, 1MiB queued for a peer
+access asked by any, steered by none
+log debug, format json
+pid file {self.folder.name}/pid
 """)
         self.assertEqual(os.listdir(self.folder.name), ["weftd.yaml"], "--check opens nothing")
 
@@ -180,10 +196,12 @@ limits 8MiB a frame, 99 peers, 1000 routes, 1MiB queued for a peer
 
     def test_command_line_over_file(self):
         done = self.check(SELF + "peers: [tcp://h:1/a]\n", "-l", "tcp://127.0.0.1:1/b", "-l", "unix:///c.sock/d",
-                          "-P", "tcp://i:2/e", "--addrbook", os.path.join(self.folder.name, "book"), "--log", "error")
+                          "-P", "tcp://i:2/e", "--addrbook", os.path.join(self.folder.name, "book"), "--log", "error",
+                          "--log-format", "json", "--pid-file", os.path.join(self.folder.name, "pid"))
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertNotIn("0.0.0.0", done.stdout)
-        for word in ("tcp://127.0.0.1:1/b", "unix:///c.sock/d", "tcp://h:1/a", "tcp://i:2/e", "/book"):
+        for word in ("tcp://127.0.0.1:1/b", "unix:///c.sock/d", "tcp://h:1/a", "tcp://i:2/e", "/book", "/pid",
+                     "error, format json"):
             self.assertIn(word, done.stdout)
 
     def test_roles_without_self(self):
@@ -193,6 +211,7 @@ limits 8MiB a frame, 99 peers, 1000 routes, 1MiB queued for a peer
 
     def test_usage(self):
         for args, words in ((["--chekc"], "--chekc"), (["file.yaml"], "-c FILE"), (["--log", "loud"], "loud"),
+                            (["--log-format", "xml"], "auto, text, json or journal"), (["--pid-file"], "requires"),
                             (["-c"], "requires an argument")):
             done = self.weftd(*args)
             self.assertEqual(done.returncode, 2)
@@ -210,7 +229,7 @@ limits 8MiB a frame, 99 peers, 1000 routes, 1MiB queued for a peer
     def test_the_file_of_the_help_is_valid(self):
         text = self.weftd("--help").stdout
         text = text[text.index("  self:"):text.index("Exit codes:")]
-        text = text.replace("/var/lib/weft", self.folder.name).replace("  path:", "  # path:")
+        text = text.replace("/var/lib/weft", self.folder.name).replace("/run/weft", self.folder.name).replace("  path:", "  # path:")
         done = self.check(text)
         self.assertEqual(done.returncode, 0, done.stderr)
 
