@@ -49,6 +49,7 @@ struct sim {
     const struct schedule *schedule;
     struct net *net;
     bool *started; /* by the schedule: comes back at the end */
+    bool *named;   /* some node is configured with it: comes too, or would be dialled for ever */
     struct prng prng;
     struct sim_result *result;
     uint32_t restarts, agains;
@@ -158,14 +159,22 @@ static struct net_route *nth_route(struct net_node *node, uint32_t n, bool inten
 
 /* ---- Steps ---- */
 
-static void configure(struct net_node *node, const struct net_node *with)
+static void configure(struct sim *s, struct net_node *node, const struct net_node *with,
+                      const char *url)
 {
-    if (node != with && with->options.role == ROLE_PEER && net_configure(node, with->url) < 0)
-        net_wrong(node->net, "n%u cannot be configured with %s", node->index, with->url);
+    if (node == with || with->options.role != ROLE_PEER)
+        return;
+    if (net_configure(node, url) < 0)
+        net_wrong(s->net, "n%u cannot be configured with %s", node->index, url);
+    s->named[with->index] = true;
 }
 
 static void start(struct sim *s, struct net_node *node, bool remembers, uint32_t second)
 {
+    const struct net_node *known[] = {
+        is_leaf(node) ? router_of(s, node) : net_node(s->net, 0),
+        net_node(s->net, second % net_count(s->net)),
+    };
     if (node->mesh)
         return;
     s->restarts += s->started[node->index];
@@ -174,13 +183,9 @@ static void start(struct sim *s, struct net_node *node, bool remembers, uint32_t
         net_wrong(s->net, "n%u does not start", node->index);
         return;
     }
-    if (is_leaf(node)) {
-        configure(node, router_of(s, node));
-        return;
-    }
-    configure(node, net_node(s->net, 0));
-    if (second % 3 == 0)
-        configure(node, net_node(s->net, second % net_count(s->net)));
+    configure(s, node, known[0], known[0]->url);
+    if (!is_leaf(node) && second % 3 == 0)
+        configure(s, node, known[1], known[1]->url);
 }
 
 static void open_route(struct sim *s, struct net_node *node, uint32_t which, bool intent)
@@ -226,9 +231,8 @@ static void dial_again(struct sim *s, struct net_node *node, const struct net_no
     char url[96];
     s->agains++;
     snprintf(url, sizeof(url), "tcp://%s:7400/n%u", there->second, there->index);
-    if (node != there && there->options.role == ROLE_PEER && !is_leaf(node) &&
-        net_configure(node, url) < 0)
-        net_wrong(s->net, "n%u cannot be configured with %s", node->index, url);
+    if (!is_leaf(node))
+        configure(s, node, there, url);
 }
 
 /* Steps on a node that is up. */
@@ -311,7 +315,7 @@ static void stop_faults(struct sim *s)
         node->group = 0;
         node->lag_ns = 0;
         node->dials = NET_DIALS_TAKEN;
-        if (!node->mesh && s->started[i])
+        if (!node->mesh && (s->started[i] || s->named[i]))
             start(s, node, i % 2, 1);
         list_each (it, &node->routes) {
             struct net_route *r = list_entry(it, struct net_route, in_node);
@@ -513,7 +517,8 @@ static void set_up(struct sim *s, const struct schedule *schedule, struct sim_re
     for (uint32_t i = 0; i < schedule->nodes; i++)
         add_node(s, i, mixed);
     s->started = calloc(schedule->nodes + (size_t)1, sizeof(bool));
-    if (!s->started)
+    s->named = calloc(schedule->nodes + (size_t)1, sizeof(bool));
+    if (!s->started || !s->named)
         abort();
 }
 
@@ -551,6 +556,7 @@ void sim_run(const struct schedule *schedule, sim_plant *plant, struct sim_resul
     ret_result->traffic = *net_traffic(s.net);
     net_free(s.net);
     free(s.started);
+    free(s.named);
     ret_result->blocks = blocks_most;
     if (blocks_now) {
         s.net = NULL;

@@ -194,18 +194,33 @@ TEST(sim, a_failure_is_shrunk_to_what_it_takes)
     CHECK(drawn.count > 50);
     CHECK(shrunk.failed);
     CHECK(strncmp(shrunk.why, result.why, 18) == 0);
-    /* n3 cannot be linked to anybody: it takes its start and that of another, or of two. */
+    /* n3 cannot be linked to anybody: it takes its start and that of another, or of two; or that of
+     * one that is configured with it. */
     CHECK(shortest.count <= 3);
     bool has_n3 = false;
     for (size_t i = 0; i < shortest.count; i++) {
         CHECK_EQ(shortest.steps[i].op, STEP_START);
-        has_n3 |= shortest.steps[i].a == 3;
+        uint32_t second = shortest.steps[i].y;
+        has_n3 |= shortest.steps[i].a == 3 || (second % 3 == 0 && second % 8 == 3);
     }
     CHECK(has_n3);
     sim_run(&shortest, plant_peers, &again);
     CHECK(again.failed && again.hash == shrunk.hash);
     schedule_fini(&drawn);
     schedule_fini(&shortest);
+}
+
+/* With the start of a node left out, those that are configured with it would dial it for ever: no
+ * failure that shrinking should take for the one it looks for. */
+TEST(sim, a_node_that_others_name_is_started_at_last)
+{
+    struct schedule schedule;
+    struct sim_result result;
+    CHECK(schedule_parse(&schedule, 1, "4,100: 1 start 0 0 0 1; 2 start 1 0 0 6"));
+    sim_run(&schedule, NULL, &result);
+    if (result.failed)
+        FAIL("%s", result.why);
+    schedule_fini(&schedule);
 }
 
 /* ---- A share of the seeds ---- */
