@@ -278,8 +278,8 @@ static bool each_intent_of(const struct endpoint *to, const struct endpoint *fro
 static bool each_intent_advert(const struct router *router, const struct endpoint *to,
                                advert_fn *fn, void *ctx)
 {
-    if (!router->n_leaves)
-        return true;
+    if (to->class != ENDPOINT_LEAF && !router->n_leaves)
+        return true; /* `to` need not be attached yet */
     list_each (it, &router->endpoints) {
         if (!each_intent_of(to, list_entry(it, struct endpoint, all), fn, ctx))
             return false;

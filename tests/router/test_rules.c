@@ -372,6 +372,31 @@ TEST(router_rules, full_state_is_told_on_attach_and_on_request)
     router_free(r);
 }
 
+static bool sum_adverts(void *ctx, const struct router_advert *advert)
+{
+    uint32_t *sum = ctx;
+    sum[advert->intent]++;
+    return true;
+}
+
+/* What an INITIAL carries is what an attached leaf is told, also the first of all. */
+TEST(router_rules, the_first_leaf_hears_of_others_before_it_is_attached)
+{
+    struct router *r = fixture_new(100);
+    struct endpoint_options leaf = {.class = ENDPOINT_LEAF, .path = "", .patterns = true};
+    uint32_t sum[2] = {0};
+    fixture_attach(r, 1, ENDPOINT_PEER, "");
+    fixture_publish(r, "T@a");
+    fixture_intent(r, 1, "T@b", 1);
+    fixture_interest(r, 1, "T@c");
+    CHECK_STR(fixture_adverts(r), "1+I T@a");
+    router_each_advert(r, &leaf, sum_adverts, sum);
+    CHECK(sum[0] == 1 && sum[1] == 2);
+    CHECK_EQ(router_attach(r, 2, &leaf, false), 0);
+    CHECK_STR(fixture_adverts(r), "2+I T@a, 2+I T@b<tcp://1>, 2+N T@c");
+    router_free(r);
+}
+
 TEST(router_rules, adverts_for_a_link_that_went_are_dropped)
 {
     struct router *r = fixture_new(100);
