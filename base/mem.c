@@ -64,3 +64,8 @@ void mem_free(void *p)
     if (p)
         release_fn(p);
 }
+
+void mem_free_malloced(void *p)
+{
+    free(p);
+}

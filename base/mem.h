@@ -13,4 +13,7 @@ char *mem_strdup(const char *s);
 char *mem_strndup(const char *s, size_t len);
 void mem_free(void *p); /* NULL is ignored */
 
+/* Free what the program made with malloc, whatever allocator it gave us. NULL is ignored. [any] */
+void mem_free_malloced(void *p);
+
 #endif

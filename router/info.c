@@ -12,6 +12,7 @@ static void tell_intent(const struct router *router, struct intent *i, info_fn *
         .endpoint = i->pub.endpoint,
         .hops = i->pub.hops,
         .matches = match_count(router, i),
+        .schema = i->pub.schema,
         .record = &i->pub,
     };
     fn(ctx, &info);
@@ -25,6 +26,7 @@ static void tell_interest(struct router_interest *i, info_fn *fn, void *ctx)
         .endpoint = i->from->id,
         .hops = ours ? 0 : interest_of_link(i)->lease.hops,
         .matches = *interest_matches(i),
+        .schema = i->schema,
         .user = ours ? interest_of_us(i)->user : NULL,
     };
     fn(ctx, &info);

@@ -181,7 +181,7 @@ struct conflict {
 };
 
 struct router {
-    uint32_t max_routes;
+    uint32_t max_routes, most_routes; /* as it is, and as it ever was */
     uint32_t last_alias, last_serial;
     uint64_t generation;
     uint64_t visit; /* counts walks over targets */

@@ -40,7 +40,7 @@ void queue_advert(struct router *router, struct endpoint *to, const struct route
     struct queue *q = &router->queue;
     if (to->broken)
         return;
-    if (to->queued / 2 > router->max_routes + (uint64_t)RING_FIRST || !ring_grow(q)) {
+    if (to->queued / 2 > router->most_routes + (uint64_t)RING_FIRST || !ring_grow(q)) {
         mark_broken(router, to);
         return;
     }

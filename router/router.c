@@ -60,7 +60,7 @@ int router_new(const struct router_config *config, struct router **ret_router)
     struct router *r = mem_zalloc(sizeof(*r));
     if (!r)
         return WEFT_ENOMEM;
-    r->max_routes = config->max_routes;
+    r->max_routes = r->most_routes = config->max_routes;
     endpoint_init(&r->local, ROUTER_LOCAL);
     r->local.local = r->local.near = r->local.patterns = true;
     list_init(&r->endpoints);
@@ -136,6 +136,13 @@ void router_free(struct router *router)
     table_fini(&router->interests);
     table_fini(&router->asks);
     mem_free(router);
+}
+
+void router_set_max(struct router *r, uint32_t max_routes)
+{
+    r->max_routes = max_routes;
+    if (r->most_routes < max_routes)
+        r->most_routes = max_routes;
 }
 
 /* ---- Endpoints ---- */

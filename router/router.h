@@ -72,6 +72,8 @@ struct router_config {
 /* Errors: WEFT_ENOMEM. */
 int router_new(const struct router_config *config, struct router **ret_router);
 void router_free(struct router *router); /* NULL is ignored; frees all intents, released or not */
+/* From now on; what is over a lowered limit stays. */
+void router_set_max(struct router *router, uint32_t max_routes);
 
 /* ---- Endpoints ---- */
 
@@ -232,6 +234,7 @@ struct router_info {
     const char *route;
     const char *origin;
     uint32_t endpoint, hops, matches;
+    uint64_t schema;
     const struct router_intent *record; /* intents */
     void *user;                         /* local interests */
 };

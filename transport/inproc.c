@@ -243,7 +243,7 @@ static int stream_new(uv_loop_t *loop, struct pipe *pipe, int side, struct inpro
     }
     s->wake.data = s;
     s->base.ops = &ops;
-    s->base.local = true;
+    s->base.local = s->base.guarded = true;
     s->pipe = pipe;
     s->side = side;
     pipe_attach(pipe, side, &s->wake);

@@ -115,6 +115,11 @@ bool stream_is_local(const struct stream *s)
     return s->local;
 }
 
+bool stream_is_guarded(const struct stream *s)
+{
+    return s->guarded;
+}
+
 void stream_close(struct stream *s)
 {
     if (s->closing)

@@ -103,6 +103,10 @@ const char *stream_remote_host(const struct stream *s);
 /* Does the connection stay on this host? True for unix, inproc, loopback and our own addresses. */
 bool stream_is_local(const struct stream *s);
 
+/* Is it guarded by the permissions of a file, or does it stay in this process? True for unix and
+ * inproc. */
+bool stream_is_guarded(const struct stream *s);
+
 /* Close; on_closed follows. Closing twice is harmless. Bytes written before are delivered as far as
  * the other side still reads. */
 void stream_close(struct stream *s);
@@ -135,7 +139,7 @@ struct stream {
     const struct stream_handler *handler;
     void *user;
     char remote_host[URL_MAX + 1];
-    bool local, closing;
+    bool local, guarded, closing;
 };
 
 struct listener {

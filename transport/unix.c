@@ -44,7 +44,7 @@ static int make_addr(const char *path, struct sockaddr_un *ret_addr)
 
 static void unix_describe(struct sock_stream *s)
 {
-    s->base.local = true;
+    s->base.local = s->base.guarded = true;
 }
 
 static const struct sock_family family = {.describe = unix_describe};
