@@ -159,6 +159,15 @@ int addrbook_ban(struct addrbook *book, const char *url, uint64_t until_wall_ns,
 bool addrbook_banned(const struct addrbook *book, const char *url, const uint8_t *node_id,
                      struct moment now);
 
+/* The same of a URL that need not be in the book: it gets an entry. until is not 0. Errors:
+ * WEFT_EURL (not dialable, too), WEFT_ESELF, WEFT_ELIMIT, WEFT_ENOMEM. */
+int addrbook_add_banned(struct addrbook *book, const char *url, uint64_t until_wall_ns,
+                        struct moment now);
+
+/* Keep it and dial it for ever (on), or give it up as others (off). One that rests because it was
+ * given up is due at once when it is pinned. Errors: WEFT_EURL, WEFT_ENOTFOUND. */
+int addrbook_pin(struct addrbook *book, const char *url, bool on, struct moment now);
+
 /* ---- Looking ---- */
 
 struct addrbook_view {
@@ -171,6 +180,9 @@ struct addrbook_view {
     const uint8_t *node_id; /* or NULL */
     enum weft_origin origin;
     bool linked, dialing;
+    bool kept;                  /* it or another name of its node is persistent */
+    bool given_up;              /* too many dials failed: it is tried seldom */
+    uint64_t node_banned_until; /* the latest of all names of its node; wall clock */
 };
 
 /* Call fn for every entry, sorted by peer. fn must not change the book. */

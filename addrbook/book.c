@@ -374,6 +374,9 @@ static void fill_view(const struct entry *e, struct addrbook_view *view)
         .origin = e->origin,
         .linked = entry_linked(e),
         .dialing = e->dialing,
+        .kept = entry_kept(e),
+        .given_up = entry_given_up(e),
+        .node_banned_until = entry_banned_until(e),
     };
 }
 

@@ -48,7 +48,7 @@ static void back_off(struct addrbook *book, struct entry *e, struct moment now)
     schedule_at(book, e, after(now.mono_ns, spread(book, ADDRBOOK_JITTER_FLOOR_NS, longest)));
 }
 
-static bool given_up(const struct entry *e)
+bool entry_given_up(const struct entry *e)
 {
     return !e->policy.persistent && e->failures >= e->policy.max_attempts;
 }
@@ -209,7 +209,7 @@ void addrbook_dial_failed(struct addrbook *book, uint32_t id, int error, const c
         e->failures = 0; /* somebody answers there */
     else if (e->failures < UINT32_MAX)
         e->failures++;
-    if (given_up(e))
+    if (entry_given_up(e))
         rest_or_drop(book, e, now);
     else
         back_off(book, e, now);

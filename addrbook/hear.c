@@ -196,20 +196,25 @@ static void bury(struct addrbook *book, struct entry *e, enum trace trace, struc
     entry_remove(book, e);
 }
 
-/* Bury the entry and the other names of its node; of these, those that nobody configured or banned
- * unless `all`. A node goes with its last name, so the entry itself is buried last. */
+/* Did an operator or the program say that it is to stay? */
+static bool is_wanted(const struct entry *e, uint64_t wall_ns)
+{
+    return e->origin == WEFT_ORIGIN_CONFIGURED || e->policy.persistent || e->banned_until > wall_ns;
+}
+
+/* Bury the entry and the other names of its node; of these, those that nobody wants kept unless
+ * `all`. A node goes with its last name, so the entry itself is buried last. */
 static void bury_names(struct addrbook *book, struct entry *e, bool all, enum trace trace,
                        struct moment now)
 {
     if (e->node) {
         list_each_safe (it, &e->node->names) {
             struct entry *name = list_entry(it, struct entry, in_node);
-            bool kept = name->origin == WEFT_ORIGIN_CONFIGURED || name->banned_until > now.wall_ns;
-            if (name != e && (all || !kept))
+            if (name != e && (all || !is_wanted(name, now.wall_ns)))
                 bury(book, name, trace, now);
         }
     }
-    if (all || (e->origin != WEFT_ORIGIN_CONFIGURED && e->banned_until <= now.wall_ns))
+    if (all || !is_wanted(e, now.wall_ns))
         bury(book, e, trace, now);
 }
 
@@ -296,4 +301,52 @@ bool addrbook_banned(const struct addrbook *book, const char *text, const uint8_
         return false;
     const struct entry *e = entry_by_identity(book, identity);
     return e && entry_banned(e, now.wall_ns);
+}
+
+/* Nobody vouches for it, but the operator knows it: it is no hearsay. */
+int addrbook_add_banned(struct addrbook *book, const char *text, uint64_t until_wall_ns,
+                        struct moment now)
+{
+    int rc = addrbook_ban(book, text, until_wall_ns, now);
+    if (rc != WEFT_ENOTFOUND)
+        return rc;
+    struct url url;
+    char identity[URL_MAX + 1];
+    rc = identify(text, &url, identity);
+    if (rc < 0)
+        return rc;
+    if (is_own(book, identity))
+        return WEFT_ESELF;
+    if (!url_dialable(&url))
+        return WEFT_EURL;
+    struct entry *e;
+    rc = entry_new(book, url.text, identity, WEFT_ORIGIN_OBSERVED, "", now, &e);
+    if (rc < 0)
+        return rc;
+    e->banned_until = until_wall_ns;
+    schedule_at(book, e, now.mono_ns);
+    return 0;
+}
+
+/* ---- Pins ---- */
+
+int addrbook_pin(struct addrbook *book, const char *text, bool on, struct moment now)
+{
+    struct url url;
+    char identity[URL_MAX + 1];
+    int rc = identify(text, &url, identity);
+    if (rc < 0)
+        return rc;
+    struct entry *e = entry_by_identity(book, identity);
+    if (!e)
+        return WEFT_ENOTFOUND;
+    bool rested = entry_given_up(e);
+    e->policy.persistent = on;
+    book->dirty = true;
+    if (!on)
+        return 0;
+    entry_proven(book, e);
+    if (rested && e->slot != UNSCHEDULED)
+        schedule_at(book, e, held_until(book, e, now.mono_ns));
+    return 0;
 }

@@ -107,3 +107,13 @@ bool entry_banned(const struct entry *e, uint64_t wall_ns)
 {
     return entry_banned_until(e) > wall_ns;
 }
+
+bool entry_kept(const struct entry *e)
+{
+    bool kept = e->policy.persistent;
+    if (!e->node)
+        return kept;
+    list_each (it, &e->node->names)
+        kept |= list_entry(it, struct entry, in_node)->policy.persistent;
+    return kept;
+}

@@ -168,6 +168,9 @@ void names_trim(struct addrbook *book, struct node *node, const struct entry *ke
 bool entry_banned(const struct entry *e, uint64_t wall_ns);
 uint64_t entry_banned_until(const struct entry *e);
 
+/* Is it or another name of its node persistent? */
+bool entry_kept(const struct entry *e);
+
 /* ---- marks.c ---- */
 
 void marks_init(struct marks *marks);
@@ -213,6 +216,9 @@ bool gossip_full(const struct addrbook *book, const char *source);
 uint32_t file_checksum(const uint8_t *data, size_t size);
 
 /* ---- dial.c ---- */
+
+/* Has it failed as often as it may? */
+bool entry_given_up(const struct entry *e);
 
 /* End the reservation, if there is one. */
 void release_dial(struct addrbook *book, struct entry *e);
