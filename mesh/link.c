@@ -417,7 +417,7 @@ static void receive_goodbye(struct mesh *m, struct mesh_link *l, const struct co
     static const int errors[] = {
         [GOODBYE_SHUTDOWN] = WEFT_ESHUTDOWN,   [GOODBYE_DISPLACED] = WEFT_EDISPLACED,
         [GOODBYE_FORGOTTEN] = WEFT_EFORGOTTEN, [GOODBYE_IDLE] = WEFT_ECLOSED,
-        [GOODBYE_PROTOCOL] = WEFT_EPROTO,
+        [GOODBYE_PROTOCOL] = WEFT_EPROTO,      [GOODBYE_BANNED] = WEFT_EDENIED,
     };
     uint32_t reason = c->goodbye.reason;
     int error = reason && reason < ARRAY_LEN(errors) ? errors[reason] : WEFT_ECLOSED;

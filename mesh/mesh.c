@@ -345,3 +345,49 @@ int mesh_forget(struct mesh *m, const char *text, struct moment now)
     mesh_settle(m, now);
     return rc;
 }
+
+static bool is_banned(struct mesh *m, const struct mesh_link *l, struct moment now)
+{
+    const uint8_t *id = l->hs.has_node_id ? l->hs.node_id : NULL;
+    return addrbook_banned(m->book, link_name(l), id, now);
+}
+
+int mesh_ban(struct mesh *m, const char *text, uint64_t until_wall_ns, struct moment now)
+{
+    struct url url;
+    if (url_parse(text, strlen(text), &url, NULL) < 0)
+        return WEFT_EURL;
+    int rc = until_wall_ns ? addrbook_add_banned(m->book, text, until_wall_ns, now)
+                           : addrbook_ban(m->book, text, 0, now);
+    if (rc < 0)
+        return rc;
+    list_each_safe (it, &m->links) {
+        struct mesh_link *l = list_entry(it, struct mesh_link, node);
+        bool led = leads_to(l, &url);
+        if (led && link_identified(l)) /* it is refused by the name it gives, whatever we dialled */
+            addrbook_ban(m->book, l->hs.peer.text, until_wall_ns, now);
+        if (until_wall_ns > now.wall_ns && (led || is_banned(m, l, now)))
+            link_end(m, l, WEFT_EDENIED, "banned here by the operator", true, GOODBYE_BANNED, now);
+    }
+    mesh_settle(m, now);
+    return 0;
+}
+
+void mesh_set_limits(struct mesh *m, uint32_t max_frame, uint32_t max_peers, uint32_t max_routes)
+{
+    m->me.max_frame = m->asking.max_frame = max_frame;
+    m->max_peers = max_peers;
+    router_set_max(m->router, max_routes);
+}
+
+/* ---- Looking ---- */
+
+const char *mesh_link_name(const struct mesh_link *l)
+{
+    return link_name(l);
+}
+
+const char *mesh_link_dialled(const struct mesh_link *l)
+{
+    return l->priv->dialled;
+}

@@ -219,7 +219,19 @@ void mesh_refuse_query(struct mesh *mesh, struct mesh_link *link, uint64_t nonce
 /* Forget a peer: out of the book, link closed with GOODBYE 3. Errors: WEFT_EURL, WEFT_ENOTFOUND. */
 int mesh_forget(struct mesh *mesh, const char *url, struct moment now);
 
+/* Ban a peer until the wall-clock time, and end the link to it; 0 lifts the ban. Errors: WEFT_EURL,
+ * WEFT_ESELF, WEFT_ENOTFOUND (lift), WEFT_ELIMIT, WEFT_ENOMEM. */
+int mesh_ban(struct mesh *mesh, const char *url, uint64_t until_wall_ns, struct moment now);
+
+/* As in mesh_config, from now on; links and routes that stand are not touched. */
+void mesh_set_limits(struct mesh *mesh, uint32_t max_frame, uint32_t max_peers,
+                     uint32_t max_routes);
+
 /* ---- Looking ---- */
+
+/* Its FQN, or what was dialled, or where it comes from. Lives as link->hs. */
+const char *mesh_link_name(const struct mesh_link *link);
+const char *mesh_link_dialled(const struct mesh_link *link); /* or "" */
 
 struct list *mesh_links(struct mesh *mesh); /* of struct mesh_link, by node */
 uint32_t mesh_up_count(const struct mesh *mesh);
