@@ -33,6 +33,7 @@ struct conn *conn_new(weft_node *node)
         return NULL;
     c->node = node;
     c->rx_max = FRAME_MAX_HANDSHAKE;
+    c->rx_agreed = atomic_load(&node->max_frame);
     c->aliases.key = node->alias_key;
     c->drain_deadline = c->retry_at = NEVER;
     outbox_init(&c->out, node->options.outbox);

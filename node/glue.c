@@ -34,7 +34,7 @@ static void glue_up(void *ctx, struct mesh_link *link)
     c->up = true;
     c->base = link->hs.base;
     c->compact = (link->hs.features & FEATURE_COMPACT) != 0;
-    c->rx_max = node->options.max_frame;
+    c->rx_max = max_u64(c->rx_agreed, atomic_load(&node->max_frame));
     plane_lock(node);
     c->out.open = true;
     c->out.compact = c->compact;

@@ -1,19 +1,19 @@
-/* Snapshots: statistics, links, routes and the address book, as copies the caller owns. Each is one
- * block of memory for the array and one string each, so that a view costs the loop as little as can
- * be. */
+/* Snapshots: statistics, routes and the address book, as copies the caller owns. Each is one block
+ * of memory for the array and one string each, so that a view costs the loop as little as can be.
+ */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "node/node.h"
+#include "node/report.h"
 
 #define FREE_TEXT(s) mem_free((char *)(uintptr_t)(s))
 
 /* ---- Statistics ---- */
 
-static int take_stats(weft_node *node, void *arg)
+int stats_take(weft_node *node, weft_stats *out)
 {
-    weft_stats *out = arg;
     struct router_counts routes;
     struct mesh_counts mesh;
     router_count(mesh_router(node->mesh), &routes);
@@ -52,139 +52,103 @@ static int take_stats(weft_node *node, void *arg)
     return 0;
 }
 
+static int run_stats(weft_node *node, void *arg)
+{
+    return stats_take(node, arg);
+}
+
 int weft_node_stats(weft_node *node, weft_stats *ret_stats)
 {
-    weft_stats stats;
-    int rc = node_call(node, take_stats, &stats);
-    if (rc == 0)
-        *ret_stats = stats;
-    return rc;
-}
-
-/* ---- Links ---- */
-
-struct peers {
-    weft_peer_info *items;
-    size_t count;
-};
-
-static bool fill_peer(weft_node *node, weft_peer_info *p, const struct mesh_link *l)
-{
-    struct conn *c = l->user;
-    *p = (weft_peer_info){
-        .url = mem_strdup(l->hs.peer.text),
-        .path = mem_strdup(l->hs.peer.path),
-        .agent = mem_strdup(l->hs.agent),
-        .state = l->state == LINK_UP ? "linked" : "handshake",
-        .role = l->hs.role == ROLE_PEER     ? WEFT_ROLE_PEER
-                : l->hs.role == ROLE_CLIENT ? WEFT_ROLE_CLIENT
-                                            : WEFT_ROLE_LEAF,
-        .inbound = !l->outbound,
-        .base = l->hs.base,
-        .features = l->hs.features,
-        .uptime_ms = (node_now().mono_ns - l->up_since) / NS_PER_MS,
-        .rtt_ns = l->rtt_ns,
-        .jitter_ns = l->jitter_ns,
-        .messages_in = c->messages_in,
-        .bytes_in = c->bytes_in,
-    };
-    memcpy(p->node_id, l->hs.node_id, sizeof(p->node_id));
-    plane_lock(node);
-    p->messages_out = c->out.messages;
-    p->bytes_out = c->out.bytes;
-    p->outbox_bytes = c->out.queued;
-    memcpy(p->dropped, c->out.dropped, sizeof(p->dropped));
-    plane_unlock(node);
-    return p->url && p->path && p->agent;
-}
-
-static int by_url(const void *a, const void *b)
-{
-    return strcmp(((const weft_peer_info *)a)->url, ((const weft_peer_info *)b)->url);
-}
-
-static int take_peers(weft_node *node, void *arg)
-{
-    struct peers *out = arg;
-    out->items = mem_zalloc((mesh_up_count(node->mesh) + 1) * sizeof(*out->items));
-    if (!out->items)
-        return WEFT_ENOMEM;
-    list_each (it, mesh_links(node->mesh)) {
-        const struct mesh_link *l = list_entry(it, struct mesh_link, node);
-        if (l->state != LINK_UP || !l->user)
-            continue;
-        if (!fill_peer(node, &out->items[out->count++], l)) {
-            weft_peers_free(out->items, out->count);
-            return WEFT_ENOMEM;
-        }
-    }
-    qsort(out->items, out->count, sizeof(*out->items), by_url);
-    return 0;
-}
-
-int weft_node_peers(weft_node *node, weft_peer_info **ret_peers, size_t *ret_count)
-{
-    struct peers peers = {0};
-    int rc = node_call(node, take_peers, &peers);
-    if (rc < 0)
-        return rc;
-    *ret_peers = peers.items;
-    *ret_count = peers.count;
-    return 0;
-}
-
-void weft_peers_free(weft_peer_info *peers, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        FREE_TEXT(peers[i].url);
-        FREE_TEXT(peers[i].path);
-        FREE_TEXT(peers[i].agent);
-    }
-    mem_free(peers);
+    return node_call(node, run_stats, ret_stats);
 }
 
 /* ---- Routes ---- */
 
 struct routes {
     weft_node *node;
+    const struct route *about; /* NULL: all */
     weft_route_info *items;
     size_t count, cap;
     bool failed;
 };
 
-static void add_route(void *ctx, const struct router_info *info)
+bool route_concerns(const struct route *a, const struct route *b)
 {
-    struct routes *out = ctx;
-    if (out->failed || out->count == out->cap) {
-        out->failed = true;
-        return;
+    if (a->kind == ROUTE_HASHED || b->kind == ROUTE_HASHED) {
+        const struct route *hashed = a->kind == ROUTE_HASHED ? a : b;
+        const struct route *other = hashed == a ? b : a;
+        if (other->kind == ROUTE_PATTERN)
+            return route_covers(other, hashed) ||
+                   route_reaches(other, hashed->path, hashed->path_len);
+        return route_covers(hashed, other) ||
+               (other->kind == ROUTE_PLAIN &&
+                path_covers(hashed->path, hashed->path_len, other->path, other->path_len));
     }
-    struct conn *c = info->endpoint ? conn_find(out->node, info->endpoint) : NULL;
-    weft_route_info *r = &out->items[out->count++];
-    *r = (weft_route_info){
-        .route = mem_strdup(info->route),
-        .intent = info->intent,
-        .hops = info->hops,
-        .matches = info->matches,
-    };
-    const char *peer = info->origin && info->origin[0] ? info->origin
-                       : c && c->link                  ? c->link->hs.peer.text
-                                                       : NULL;
-    r->peer = peer ? mem_strdup(peer) : NULL;
-    out->failed = !r->route || (peer && !r->peer);
+    /* Of any type: a publisher of another type at the same place is what one looks for. And a
+     * pattern taken by the letter: what covers that covers all that it does. */
+    struct route any_a = *a, any_b = *b, plain_a = *a, plain_b = *b;
+    any_a.kind = any_b.kind = ROUTE_PATTERN;
+    any_a.type = any_b.type = "*";
+    any_a.type_len = any_b.type_len = 1;
+    plain_a.kind = plain_b.kind = ROUTE_PLAIN;
+    return route_covers(&any_a, &plain_b) || route_covers(&any_b, &plain_a);
+}
+
+static bool is_wanted(const struct routes *out, const char *text)
+{
+    struct route route;
+    return !out->about || (route_parse(text, strlen(text), &route, NULL) == 0 &&
+                           route_concerns(out->about, &route));
+}
+
+static char *copy_or_null(struct routes *out, const char *text)
+{
+    char *copy = text ? mem_strdup(text) : NULL;
+    out->failed |= text && !copy;
+    return copy;
+}
+
+/* Messages and drops: what we publish or relay has a flow, what we subscribe a handle. */
+static void fill_traffic(weft_node *node, weft_route_info *r, const struct router_info *info)
+{
     const struct flow *f = info->record ? info->record->user : NULL;
     const weft_interest *i = info->user;
     if (f) {
-        plane_lock(out->node);
+        plane_lock(node);
         r->matches = f->n_targets + f->n_locals;
         r->messages = f->messages;
         if (f->dropped)
             memcpy(r->dropped, f->dropped, sizeof(r->dropped));
-        plane_unlock(out->node);
+        plane_unlock(node);
     } else if (i && !info->intent) {
         r->messages = atomic_load(&i->called) + queue_pushed(i);
         interest_add_drops(i, r->dropped);
     }
+}
+
+static void add_route(void *ctx, const struct router_info *info)
+{
+    struct routes *out = ctx;
+    if (out->failed || !is_wanted(out, info->route))
+        return;
+    if (out->count == out->cap) {
+        out->failed = true;
+        return;
+    }
+    const struct conn *c = info->endpoint ? conn_find(out->node, info->endpoint) : NULL;
+    const char *link = c && c->link ? c->link->hs.peer.text : NULL;
+    const char *origin = info->origin && info->origin[0] ? info->origin : NULL;
+    weft_route_info *r = &out->items[out->count++];
+    *r = (weft_route_info){
+        .route = copy_or_null(out, info->route),
+        .peer = copy_or_null(out, origin ? origin : link),
+        .via = copy_or_null(out, origin && link && strcmp(origin, link) != 0 ? link : NULL),
+        .intent = info->intent,
+        .hops = info->hops,
+        .matches = info->matches,
+        .schema = info->schema,
+    };
+    fill_traffic(out->node, r, info);
 }
 
 static int by_route(const void *a, const void *b)
@@ -196,34 +160,45 @@ static int by_route(const void *a, const void *b)
     return order ? order : strcmp(x->peer ? x->peer : "", y->peer ? y->peer : "");
 }
 
-static int take_routes(weft_node *node, void *arg)
+int routes_take(weft_node *node, const struct route *about, weft_route_info **ret_routes,
+                size_t *ret_count)
 {
-    struct routes *out = arg;
+    struct routes out = {.node = node, .about = about};
     struct router_counts n;
     router_count(mesh_router(node->mesh), &n);
-    out->node = node;
-    out->cap = (size_t)n.local_intents + n.local_interests + n.remote_intents + n.remote_interests;
-    out->items = mem_zalloc((out->cap + 1) * sizeof(*out->items));
-    if (!out->items)
+    out.cap = (size_t)n.local_intents + n.local_interests + n.remote_intents + n.remote_interests;
+    out.items = mem_zalloc((out.cap + 1) * sizeof(*out.items));
+    if (!out.items)
         return WEFT_ENOMEM;
-    router_each(mesh_router(node->mesh), add_route, out);
-    if (out->failed) {
-        weft_routes_free(out->items, out->count);
+    router_each(mesh_router(node->mesh), add_route, &out);
+    if (out.failed) {
+        weft_routes_free(out.items, out.count);
         return WEFT_ENOMEM;
     }
-    qsort(out->items, out->count, sizeof(*out->items), by_route);
+    weft_route_info *fitted =
+        about ? mem_realloc(out.items, (out.count + 1) * sizeof(*fitted)) : NULL;
+    if (fitted)
+        out.items = fitted;
+    qsort(out.items, out.count, sizeof(*out.items), by_route);
+    *ret_routes = out.items;
+    *ret_count = out.count;
     return 0;
+}
+
+struct wanted_routes {
+    weft_route_info **ret_routes;
+    size_t *ret_count;
+};
+
+static int run_routes(weft_node *node, void *arg)
+{
+    const struct wanted_routes *w = arg;
+    return routes_take(node, NULL, w->ret_routes, w->ret_count);
 }
 
 int weft_node_routes(weft_node *node, weft_route_info **ret_routes, size_t *ret_count)
 {
-    struct routes routes = {0};
-    int rc = node_call(node, take_routes, &routes);
-    if (rc < 0)
-        return rc;
-    *ret_routes = routes.items;
-    *ret_count = routes.count;
-    return 0;
+    return node_call(node, run_routes, &(struct wanted_routes){ret_routes, ret_count});
 }
 
 void weft_routes_free(weft_route_info *routes, size_t count)
@@ -231,6 +206,7 @@ void weft_routes_free(weft_route_info *routes, size_t count)
     for (size_t i = 0; i < count; i++) {
         FREE_TEXT(routes[i].route);
         FREE_TEXT(routes[i].peer);
+        FREE_TEXT(routes[i].via);
     }
     mem_free(routes);
 }
@@ -311,7 +287,23 @@ weft_addrbook *book_from_records(const struct book_record *records, size_t count
     return book;
 }
 
-static int take_book(weft_node *node, void *arg)
+/* What the records do not tell: when it is dialled. Both are sorted by peer. */
+struct schedule {
+    weft_addrbook *book;
+    size_t at;
+    uint64_t mono_ns;
+};
+
+static void add_schedule(void *ctx, const struct addrbook_view *view)
+{
+    struct schedule *s = ctx;
+    weft_addrbook_entry *e = &s->book->entries[s->at++];
+    e->dialing = view->dialing;
+    if (view->next_dial != NEVER)
+        e->next_dial_ns = view->next_dial > s->mono_ns ? view->next_dial - s->mono_ns : 1;
+}
+
+int book_take(weft_node *node, weft_addrbook **ret_book)
 {
     size_t count;
     struct book_record *records = addrbook_records(mesh_addrbook(node->mesh), &count);
@@ -321,14 +313,21 @@ static int take_book(weft_node *node, void *arg)
     mem_free(records);
     if (!book)
         return WEFT_ENOMEM;
+    struct schedule schedule = {.book = book, .mono_ns = node_now().mono_ns};
+    addrbook_each(mesh_addrbook(node->mesh), add_schedule, &schedule);
     memcpy(book->node_id, node->node_id, sizeof(book->node_id));
-    *(weft_addrbook **)arg = book;
+    *ret_book = book;
     return 0;
+}
+
+static int run_book(weft_node *node, void *arg)
+{
+    return book_take(node, arg);
 }
 
 int weft_node_addrbook(weft_node *node, weft_addrbook **ret_book)
 {
-    return node_call(node, take_book, ret_book);
+    return node_call(node, run_book, ret_book);
 }
 
 /* ---- Asking peers ---- */

@@ -41,6 +41,7 @@ static void on_listener_closed(struct listener *l, void *user)
     struct node_listener *nl = user;
     weft_node *node = nl->owner;
     list_remove(&nl->node);
+    mem_free(nl->url);
     mem_free(nl);
     node->handles--;
     node_enter(node);
@@ -78,7 +79,7 @@ static const char *listen_remedy(const struct url *url, int error)
 
 static int listen_on(weft_node *node, const struct url *url, struct url *ret_url, char *text)
 {
-    struct node_listener *nl = mem_alloc(sizeof(*nl));
+    struct node_listener *nl = mem_zalloc(sizeof(*nl));
     if (!nl)
         return WEFT_ENOMEM;
     nl->owner = node;
@@ -91,7 +92,8 @@ static int listen_on(weft_node *node, const struct url *url, struct url *ret_url
     }
     list_push(&node->listeners, &nl->node);
     node->handles++;
-    return 0;
+    nl->url = mem_strdup(ret_url->text);
+    return nl->url ? 0 : WEFT_ENOMEM;
 }
 
 int node_listen(weft_node *node, const weft_options *o, char *text)

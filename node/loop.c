@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "node/ask.h"
 #include "node/node.h"
 
 #define BURST 2          /* messages of other threads in one go */
@@ -317,6 +318,7 @@ static void queue_event(weft_node *node, const weft_event *event, enum weft_log_
 
 void node_event(weft_node *node, const weft_event *event)
 {
+    incidents_note(&node->incidents, event, wall_ns());
     if (node->options.on_event)
         queue_event(node, event, 0, NULL);
 }
@@ -325,7 +327,8 @@ static void log_line(weft_node *node, enum weft_log_level level, const weft_even
                      const char *format, va_list args)
 {
     char line[512];
-    if ((!node->options.on_log && !node->options.on_record) || level > node->options.log_level)
+    if ((!node->options.on_log && !node->options.on_record) ||
+        (int)level > atomic_load_explicit(&node->log_level, memory_order_relaxed))
         return;
     vsnprintf(line, sizeof(line), format, args);
     queue_event(node, event, level, line);
@@ -438,7 +441,8 @@ static void flush_dirty(weft_node *node)
 static bool has_work(weft_node *node)
 {
     return (atomic_load(&node->todo) & (TODO_COMMANDS | TODO_LOCAL | TODO_RESUME)) ||
-           !list_empty(&node->events) || !list_empty(&node->matches) || !list_empty(&node->matched);
+           !list_empty(&node->events) || !list_empty(&node->answered) ||
+           !list_empty(&node->matches) || !list_empty(&node->matched);
 }
 
 /* A thread that sends at full speed has more ready sooner than the loop falls asleep, and to wake
@@ -466,6 +470,7 @@ static void settle_once(weft_node *node)
     interest_settle_matches(node);
     intent_tell(node);
     node_dispatch_events(node);
+    asks_tell(node);
     flush_dirty(node);
     bulk_arm(node);
     if (delivered >= BURST)
@@ -507,7 +512,7 @@ void node_leave_lightly(weft_node *node)
 static uint64_t next_deadline(weft_node *node)
 {
     uint64_t next = min_u64(mesh_deadline(node->mesh), min_u64(node->save_at, node->rebuild_at));
-    next = min_u64(next, node->conns_at);
+    next = min_u64(next, min_u64(node->conns_at, asks_deadline(node)));
     list_each (it, &node->paused)
         next = min_u64(next, list_entry(it, struct conn, paused_node)->pause_until);
     return next;
@@ -547,6 +552,7 @@ static void on_timer(uv_timer_t *timer)
     conn_drop_large(node);
     pool_trim(node->pool, now.mono_ns);
     resume_paused(node, true);
+    asks_expire(node, now.mono_ns);
     if (node->rebuild_at <= now.mono_ns)
         flow_rebuild_all(node);
     if (node->save_at <= now.mono_ns) {

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "node/ask.h"
 #include "node/node.h"
 
 #define FEATURES                                                                                   \
@@ -53,6 +54,7 @@ static void node_free(weft_node *node)
     while ((it = list_pop(&node->spare_chunks)) != NULL)
         mem_free(list_entry(it, struct seg, node));
     node_drop_events(node);
+    incidents_fini(&node->incidents);
     pthread_mutex_destroy(&node->plane);
     pthread_cond_destroy(&node->changed);
     pthread_cond_destroy(&node->room);
@@ -92,7 +94,7 @@ static void on_handle_closed(uv_handle_t *handle)
 void node_check_left(weft_node *node)
 {
     if (!node->leaving || node->closing_handles || !list_empty(&node->conns) ||
-        !list_empty(&node->listeners) || node->depth)
+        !list_empty(&node->listeners) || !list_empty(&node->answered) || node->depth)
         return;
     node->closing_handles = true;
     uv_close((uv_handle_t *)&node->wake, on_handle_closed);
@@ -118,6 +120,7 @@ static void begin_leave(weft_node *node)
     node->leaving = true;
     bookfile_save(node);
     node->save_at = NEVER;
+    asks_abandon(node);
     mesh_leave(node->mesh, node_now());
     list_each (it, &node->listeners)
         listener_close(list_entry(it, struct node_listener, node)->listener);
@@ -270,13 +273,15 @@ static int add_peers(weft_node *node, const weft_options *o, char *text)
 
 static void init_lists(weft_node *node)
 {
-    struct list *lists[] = {
-        &node->conns,     &node->listeners,    &node->paused,       &node->matches, &node->matched,
-        &node->events,    &node->commands,     &node->dirty,        &node->bulk,    &node->intents,
-        &node->interests, &node->spare_chunks, &node->calls_waiting};
+    struct list *lists[] = {&node->conns,         &node->listeners, &node->paused,
+                            &node->matches,       &node->matched,   &node->events,
+                            &node->commands,      &node->dirty,     &node->bulk,
+                            &node->intents,       &node->interests, &node->spare_chunks,
+                            &node->calls_waiting, &node->asked,     &node->answered};
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         list_init(lists[i]);
     mutex_init_spinning(&node->plane);
+    incidents_init(&node->incidents);
     local_init(&node->local);
     local_init(&node->local_batch);
     cond_init(&node->changed);
@@ -289,6 +294,8 @@ static weft_node *node_alloc(const weft_options *o)
     if (!node)
         return NULL;
     node->options = *o;
+    atomic_init(&node->max_frame, o->max_frame);
+    atomic_init(&node->log_level, (int)o->log_level);
     init_lists(node);
     node->started = node_now().mono_ns;
     node->armed = node->conns_at = node->save_at = node->rebuild_at = NEVER;

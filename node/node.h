@@ -26,6 +26,7 @@
 #include "mesh/mesh.h"
 #include "node/flow.h"
 #include "node/outbox.h"
+#include "node/report.h"
 #include "transport/transport.h"
 
 #define TEXT_SIZE 1024         /* of a sentence on what went wrong */
@@ -79,7 +80,8 @@ struct conn {
     struct buf partial; /* bytes of a frame that is not whole, or all unread while paused */
     bool in_shared;     /* on_alloc handed out the node's buffer, with `partial` at its front */
     bool large;         /* the last frame did not fit there: the next may not either */
-    size_t rx_max;
+    size_t rx_max;      /* the largest frame it may send */
+    size_t rx_agreed;   /* the limit when it began, which may have been lowered since */
     struct alias_table aliases;
     uint32_t last_alias; /* cache of the table */
     struct flow *last_flow;
@@ -277,7 +279,9 @@ enum todo {
 };
 
 struct weft_node {
-    weft_options options; /* scalars and callbacks; strings below */
+    weft_options options; /* scalars and callbacks; strings below. Limits: plane, but as follows */
+    atomic_uint max_frame;
+    atomic_int log_level;
     char *network, *addrbook_file, *agent, *path;
     struct url self;      /* as listened on, or our nominal name */
     struct str *url_text; /* sender of our messages; set once it listens */
@@ -305,9 +309,11 @@ struct weft_node {
     struct list matches;    /* of struct flow: handles to be told */
     struct list matched;    /* of weft_interest: to be told */
     struct list events;     /* of struct owned_event */
-    uint8_t *rx;            /* RX_BUFFER */
-    struct buf large;       /* for the next frame that does not fit into rx; NULL: none kept */
-    bool large_used;        /* since the last tick of the timer */
+    struct incidents incidents;
+    struct list asked, answered; /* of struct ask: under way, and to be called back */
+    uint8_t *rx;                 /* RX_BUFFER */
+    struct buf large;            /* for the next frame that does not fit into rx; NULL: none kept */
+    bool large_used;             /* since the last tick of the timer */
     struct msg_pool *pool;
     unsigned depth;  /* of entries from the loop */
     bool delivering; /* a callback runs: no direct delivery below it */
@@ -434,6 +440,7 @@ struct node_listener {
     struct list node;
     weft_node *owner;
     struct listener *listener;
+    char *url; /* as bound */
 };
 /* listen.c: listen on self and all of listen, and make what was bound our name. `text` (TEXT_SIZE)
  * gets a sentence on failure. */

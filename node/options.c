@@ -83,6 +83,10 @@ static int check_numbers(const weft_options *o, char *text, size_t size)
         snprintf(text, size, "max_peers, max_routes and outbox must not be 0");
     else if ((unsigned)o->role > WEFT_ROLE_LEAF)
         snprintf(text, size, "role: %d is none of AUTO, PEER, CLIENT, LEAF", (int)o->role);
+    else if ((unsigned)o->info > WEFT_ACCESS_ANY)
+        snprintf(text, size, "info: %d is none of NONE, UNIX, LOCAL, ANY", (int)o->info);
+    else if ((unsigned)o->control > WEFT_ACCESS_ANY)
+        snprintf(text, size, "control: %d is none of NONE, UNIX, LOCAL, ANY", (int)o->control);
     else
         return 0;
     return WEFT_EINVAL;

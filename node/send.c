@@ -367,7 +367,7 @@ static void send_slowly(weft_intent *i, struct sending *s, bool try, struct afte
 static int send_common(weft_intent *i, const void *data, size_t size, weft_msg *msg, bool try)
 {
     weft_node *node = i->node;
-    if (size > node->options.max_frame - FRAME_COMPACT_HEAD)
+    if (size > atomic_load_explicit(&node->max_frame, memory_order_relaxed) - FRAME_COMPACT_HEAD)
         return WEFT_ETOOBIG;
     struct aftermath after;
     after.wake = after.direct = false;
@@ -436,7 +436,7 @@ static int send_bytes(weft_intent *i, const void *data, size_t size, bool try)
     if (!i || (!data && size))
         return WEFT_EINVAL;
     if (size <= COPY_MAX || !atomic_load_explicit(&i->interested, memory_order_relaxed) ||
-        size > i->node->options.max_frame)
+        size > atomic_load_explicit(&i->node->max_frame, memory_order_relaxed))
         return send_common(i, data, size, NULL, try);
     int rc;
     if (write_through(i, data, size, &rc))

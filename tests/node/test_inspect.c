@@ -1,0 +1,299 @@
+/* Reports: of this node and of another, and what they hold. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <weft/admin.h>
+
+#include "fixture.h"
+
+#define ALL                                                                                        \
+    (WEFT_PART_STATUS | WEFT_PART_PEERS | WEFT_PART_ROUTES | WEFT_PART_BOOK | WEFT_PART_INCIDENTS)
+
+static weft_report *inspect(weft_node *node, const char *url, uint32_t parts, const char *route)
+{
+    weft_query query;
+    weft_query_init(&query);
+    query.parts = parts;
+    query.route = route;
+    weft_report *report = NULL;
+    char *text = NULL;
+    int rc = weft_node_inspect(node, url, &query, WAIT_MS, &report, &text);
+    if (rc < 0)
+        FAIL("%s: %s", weft_err_name(rc), text ? text : "");
+    return report;
+}
+
+static const weft_peer_info *row(const weft_report *report, const char *url)
+{
+    for (size_t i = 0; i < report->n_peers; i++) {
+        if (strcmp(report->peers[i].url, url) == 0)
+            return &report->peers[i];
+    }
+    FAIL("no peer %s", url);
+}
+
+static bool has_state(weft_node *node, const char *url, const char *state)
+{
+    weft_report *report = inspect(node, NULL, WEFT_PART_PEERS, NULL);
+    bool found = false;
+    for (size_t i = 0; i < report->n_peers; i++)
+        found |=
+            strcmp(report->peers[i].url, url) == 0 && strcmp(report->peers[i].state, state) == 0;
+    weft_report_free(report);
+    return found;
+}
+
+/* A port that nobody listens on. */
+static void dead_url(char *url, size_t size)
+{
+    weft_node *node = fx_open("tcp://127.0.0.1:0/gone", NULL, NULL);
+    snprintf(url, size, "%s", weft_node_url(node));
+    weft_node_close(node);
+}
+
+/* ---- This node ---- */
+
+TEST(inspect, only_what_is_asked_for)
+{
+    weft_node *a = fx_open("tcp://127.0.0.1:0/a", NULL, NULL);
+    weft_query query;
+    weft_query_init(&query);
+    weft_report *r = NULL;
+    CHECK_EQ(weft_node_inspect(a, NULL, &query, 0, &r, NULL), 0);
+    CHECK(r->status && !r->peers && !r->routes && !r->book && !r->incidents);
+    CHECK_STR(r->status->url, weft_node_url(a));
+    CHECK_STR(r->status->listen, weft_node_url(a));
+    CHECK_STR(r->status->path, "a");
+    CHECK_STR(r->status->version, weft_version());
+    CHECK_STR(r->status->network, "");
+    CHECK_STR(r->status->addrbook, "");
+    CHECK_EQ(r->status->role, WEFT_ROLE_PEER);
+    CHECK_EQ(r->status->log_level, WEFT_LOG_INFO);
+    CHECK_EQ(r->status->pid, (uint32_t)getpid());
+    CHECK_EQ(r->status->max_frame, 4u << 20);
+    CHECK_EQ(r->status->max_peers, 1024);
+    CHECK(r->status->started <= r->status->now);
+    weft_report_free(r);
+    weft_report_free(NULL);
+    weft_node_close(a);
+}
+
+TEST(inspect, refuses_a_senseless_query)
+{
+    weft_node *a = fx_open("tcp://127.0.0.1:0/a", NULL, NULL);
+    weft_query query;
+    weft_query_init(&query);
+    weft_report *r = NULL;
+    query.parts = 0;
+    CHECK_EQ(weft_node_inspect(a, NULL, &query, 0, &r, NULL), WEFT_EINVAL);
+    query.parts = 64;
+    CHECK_EQ(weft_node_inspect(a, NULL, &query, 0, &r, NULL), WEFT_EINVAL);
+    query.parts = WEFT_PART_ROUTES;
+    query.route = "no route";
+    CHECK_EQ(weft_node_inspect(a, NULL, &query, 0, &r, NULL), WEFT_EROUTE);
+    query.route = NULL;
+    CHECK_EQ(weft_node_inspect(a, "no url", &query, 0, &r, NULL), WEFT_EURL);
+    CHECK_EQ(weft_node_inspect(a, "tcp://127.0.0.1:1/x", &query, 1000, &r, NULL), WEFT_ENOTFOUND);
+    CHECK(r == NULL);
+    weft_node_close(a);
+}
+
+/* Every state of a peer that can be waited for. */
+TEST(inspect, peers_in_every_state)
+{
+    char dead[128], banned[128];
+    dead_url(dead, sizeof(dead));
+    dead_url(banned, sizeof(banned));
+    weft_node *a = fx_open("tcp://127.0.0.1:0/a", NULL, NULL);
+    weft_node *b = fx_open("tcp://127.0.0.1:0/b", weft_node_url(a), NULL);
+    CHECK_EQ(weft_node_wait_peers(a, 1, WAIT_MS), 0);
+    weft_dial_options dial;
+    weft_dial_options_init(&dial);
+    dial.backoff_ms = dial.max_backoff_ms = 600000;
+    CHECK_EQ(weft_node_dial(a, dead, &dial), 0);
+    UNTIL(has_state(a, dead, "waiting"));
+    CHECK_EQ(weft_node_ban(a, banned, UINT64_MAX), 0);
+    weft_report *r = inspect(a, NULL, ALL, NULL);
+    CHECK_EQ(r->n_peers, 3);
+    const weft_peer_info *p = row(r, weft_node_url(b));
+    CHECK_STR(p->state, "linked");
+    CHECK(p->inbound);
+    CHECK_EQ(p->next_dial_ms, UINT64_MAX);
+    p = row(r, dead);
+    CHECK_STR(p->state, "waiting");
+    CHECK_STR(p->last_error, weft_strerror(WEFT_EREFUSED));
+    CHECK_EQ(p->failed_attempts, 1);
+    CHECK(p->persistent && p->next_dial_ms <= 600000);
+    CHECK_STR(p->path, "gone");
+    CHECK_STR(row(r, banned)->state, "banned");
+    CHECK_EQ(row(r, banned)->next_dial_ms, UINT64_MAX);
+    CHECK_EQ(r->n_incidents, 1);
+    CHECK_EQ(r->incidents[0].type, WEFT_EVENT_DIAL_FAILED);
+    CHECK_EQ(r->incidents[0].error, WEFT_EREFUSED);
+    CHECK_EQ(r->incidents[0].count, 1);
+    CHECK_STR(r->incidents[0].peer, dead);
+    weft_report_free(r);
+    weft_node_close(b);
+    weft_node_close(a);
+}
+
+/* The same report as the single calls give. */
+TEST(inspect, agrees_with_the_single_calls)
+{
+    weft_node *a = fx_open("tcp://127.0.0.1:0/a", NULL, NULL);
+    weft_node *b = fx_open("tcp://127.0.0.1:0/b", weft_node_url(a), NULL);
+    weft_intent *intent = fx_publish(a, "types.X@a.x");
+    weft_interest *interest = fx_subscribe(b, "types.X@a.x");
+    CHECK_EQ(weft_intent_wait(intent, WAIT_MS), 0);
+    weft_report *r = inspect(a, NULL, ALL, NULL);
+    weft_peer_info *peers;
+    weft_route_info *routes;
+    size_t n_peers, n_routes;
+    CHECK_EQ(weft_node_peers(a, &peers, &n_peers), 0);
+    CHECK_EQ(weft_node_routes(a, &routes, &n_routes), 0);
+    CHECK_EQ(r->n_peers, n_peers);
+    CHECK_STR(r->peers[0].url, peers[0].url);
+    CHECK_EQ(r->n_routes, n_routes);
+    CHECK_EQ(n_routes, 2);
+    for (size_t i = 0; i < n_routes; i++) {
+        CHECK_STR(r->routes[i].route, routes[i].route);
+        CHECK_EQ(r->routes[i].intent, routes[i].intent);
+        CHECK_EQ(r->routes[i].matches, routes[i].matches);
+    }
+    CHECK_EQ(r->status->stats.peers, 1);
+    CHECK_EQ(r->book->count, 1);
+    CHECK_STR(r->book->entries[0].peer, weft_node_url(b));
+    CHECK(r->book->entries[0].linked && !r->book->entries[0].dialing);
+    CHECK_EQ(r->book->entries[0].next_dial_ns, 0);
+    weft_peers_free(peers, n_peers);
+    weft_routes_free(routes, n_routes);
+    weft_report_free(r);
+    weft_interest_close(interest);
+    weft_node_close(b);
+    weft_node_close(a);
+}
+
+static size_t routes_about(weft_node *node, const char *route)
+{
+    weft_report *r = inspect(node, NULL, WEFT_PART_ROUTES, route);
+    size_t n = r->n_routes;
+    weft_report_free(r);
+    return n;
+}
+
+TEST(inspect, routes_that_concern_one)
+{
+    weft_node *a = fx_open("tcp://127.0.0.1:0/a", NULL, NULL);
+    char hashed[256];
+    CHECK(weft_route_hash("types.H@a.secret", "a", hashed, sizeof(hashed)) > 0);
+    fx_publish(a, "types.X@a.x");
+    fx_publish(a, "types.Y@a.x");
+    fx_publish(a, "types.X@a.y");
+    fx_publish(a, hashed);
+    fx_subscribe(a, "*@a.**");
+    fx_subscribe(a, "types.Z@b.x");
+    UNTIL(routes_about(a, NULL) == 6);
+    CHECK_EQ(routes_about(a, "types.X@a.x"), 4); /* itself, other type, hashed below a, pattern */
+    CHECK_EQ(routes_about(a, "types.Q@a.q"), 2); /* hashed, pattern */
+    CHECK_EQ(routes_about(a, "types.Z@b.x"), 1);
+    CHECK_EQ(routes_about(a, "*@**"), 6);
+    CHECK_EQ(routes_about(a, "types.X@c"), 0);
+    CHECK_EQ(routes_about(a, hashed), 5);
+    weft_node_close(a);
+}
+
+/* ---- Incidents ---- */
+
+TEST(inspect, the_same_incident_counts_up)
+{
+    char dead[128];
+    dead_url(dead, sizeof(dead));
+    weft_node *a = fx_open("tcp://127.0.0.1:0/a", NULL, NULL);
+    weft_dial_options dial;
+    weft_dial_options_init(&dial);
+    dial.backoff_ms = dial.max_backoff_ms = 1;
+    CHECK_EQ(weft_node_dial(a, dead, &dial), 0);
+    uint32_t count = 0;
+    while (count < 3) {
+        weft_report *r = inspect(a, NULL, WEFT_PART_INCIDENTS, NULL);
+        CHECK(r->n_incidents <= 1);
+        count = r->n_incidents ? r->incidents[0].count : 0;
+        weft_report_free(r);
+        fx_pause();
+    }
+    weft_node_close(a);
+}
+
+TEST(inspect, the_last_64_incidents)
+{
+    weft_node *a = fx_open("tcp://127.0.0.1:0/a", NULL, NULL);
+    struct events events;
+    events_init(&events);
+    weft_node_close(a);
+    weft_options o = fx_options("tcp://127.0.0.1:0/a");
+    o.on_event = events_take;
+    o.user = &events;
+    a = fx_open_options(&o);
+    weft_dial_options dial;
+    weft_dial_options_init(&dial);
+    dial.backoff_ms = dial.max_backoff_ms = 600000;
+    for (int i = 0; i < 80; i++) {
+        char url[128];
+        snprintf(url, sizeof(url), "unix:///nonexistent/socket-%02d", i);
+        CHECK_EQ(weft_node_dial(a, url, &dial), 0);
+        events_wait(&events, WEFT_EVENT_DIAL_FAILED, (size_t)i + 1);
+    }
+    weft_report *r = inspect(a, NULL, WEFT_PART_INCIDENTS, NULL);
+    CHECK_EQ(r->n_incidents, 64);
+    CHECK(strstr(r->incidents[0].peer, "socket-16") != NULL);
+    CHECK(strstr(r->incidents[63].peer, "socket-79") != NULL);
+    weft_report_free(r);
+    weft_node_close(a);
+}
+
+/* ---- Without waiting ---- */
+
+struct told {
+    struct events events; /* for its lock and condition */
+    int error;
+    weft_report *report;
+    unsigned count;
+};
+
+static void on_report(int error, const char *text, weft_report *report, void *user)
+{
+    struct told *told = user;
+    pthread_mutex_lock(&told->events.lock);
+    told->error = error;
+    told->report = report;
+    told->count++;
+    pthread_cond_broadcast(&told->events.came);
+    pthread_mutex_unlock(&told->events.lock);
+}
+
+static void wait_told(struct told *told)
+{
+    pthread_mutex_lock(&told->events.lock);
+    while (!told->count)
+        pthread_cond_wait(&told->events.came, &told->events.lock);
+    pthread_mutex_unlock(&told->events.lock);
+}
+
+TEST(inspect, without_waiting)
+{
+    weft_node *a = fx_open("tcp://127.0.0.1:0/a", NULL, NULL);
+    weft_query query;
+    weft_query_init(&query);
+    struct told told = {0};
+    events_init(&told.events);
+    CHECK_EQ(weft_node_inspect_async(a, NULL, &query, 1000, on_report, &told), 0);
+    wait_told(&told);
+    CHECK_EQ(told.error, 0);
+    CHECK_STR(told.report->status->path, "a");
+    weft_report_free(told.report);
+    query.parts = 0;
+    CHECK_EQ(weft_node_inspect_async(a, NULL, &query, 1000, on_report, &told), WEFT_EINVAL);
+    weft_node_close(a);
+    CHECK_EQ(told.count, 1);
+}
