@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define ROUTE "t.C@a.out"
@@ -102,4 +103,79 @@ TEST(queue, closing_while_a_receiver_looks_for_what_was_taken)
     }
     weft_intent_close(out);
     weft_node_close(node);
+}
+
+/* ---- Out of memory ---- */
+
+static atomic_bool memory_is_short;
+
+static void *scarce_alloc(size_t size)
+{
+    return atomic_load(&memory_is_short) ? NULL : malloc(size);
+}
+
+static void *scarce_resize(void *p, size_t size)
+{
+    return atomic_load(&memory_is_short) ? NULL : realloc(p, size);
+}
+
+static int send_in_need(weft_intent *out, size_t size)
+{
+    static const uint8_t data[5000];
+    atomic_store(&memory_is_short, true);
+    int rc = weft_send(out, data, size);
+    atomic_store(&memory_is_short, false);
+    return rc;
+}
+
+static uint64_t dropped_by_queue(weft_node *node, enum weft_drop reason)
+{
+    weft_route_info *routes;
+    size_t n;
+    uint64_t dropped = 0;
+    CHECK_EQ(weft_node_routes(node, &routes, &n), 0);
+    for (size_t i = 0; i < n; i++)
+        dropped += routes[i].intent ? 0 : routes[i].dropped[reason];
+    weft_routes_free(routes, n);
+    return dropped;
+}
+
+/* A queue that cannot grow drops for want of memory, and says that, whatever its policy is. A large
+ * message is lost before it comes to any queue: the node tells. */
+static void drops_in_need(enum weft_policy policy, enum weft_drop reason_of_policy)
+{
+    CHECK_EQ(weft_set_allocator(scarce_alloc, scarce_resize, free), 0);
+    weft_node *node = fx_open("inproc://need/a", NULL, NULL);
+    weft_subscribe_options o;
+    weft_subscribe_options_init(&o);
+    o.policy = policy;
+    weft_interest *in;
+    CHECK_EQ(weft_subscribe(node, ROUTE, &o, &in), 0);
+    weft_intent *out = fx_publish(node, ROUTE);
+    CHECK_EQ(weft_intent_wait(out, WAIT_MS), 0);
+    CHECK_EQ(weft_send(out, "abc", 3), 0);
+    CHECK_EQ(send_in_need(out, 2000), WEFT_EDROPPED);
+    CHECK_EQ(weft_interest_dropped(in), 1);
+    CHECK_EQ(dropped_by_queue(node, WEFT_DROP_NOMEM), 1);
+    CHECK_EQ(dropped_by_queue(node, reason_of_policy), 0);
+    CHECK_EQ(send_in_need(out, 5000), WEFT_EDROPPED);
+    CHECK_EQ(weft_interest_dropped(in), 1);
+    CHECK_EQ(fx_stats(node).dropped[WEFT_DROP_NOMEM], 2);
+    CHECK_EQ(fx_stats(node).dropped[reason_of_policy], 0);
+    CHECK_EQ(weft_send(out, "defg", 4), 0);
+    for (size_t size = 3; size <= 4; size++) { /* the others are as they were */
+        weft_msg *msg;
+        CHECK_EQ(weft_recv(in, &msg, WAIT_MS), 0);
+        CHECK_EQ(weft_msg_size(msg), size);
+        weft_msg_unref(msg);
+    }
+    weft_node_close(node);
+    CHECK_EQ(weft_set_allocator(NULL, NULL, NULL), 0);
+}
+
+TEST(queue, what_is_dropped_for_want_of_memory_is_told_as_that)
+{
+    drops_in_need(WEFT_BLOCK, WEFT_DROP_TIMEOUT);
+    drops_in_need(WEFT_REFUSE, WEFT_DROP_REFUSED);
+    drops_in_need(WEFT_DROP_OLDEST, WEFT_DROP_OLD);
 }
