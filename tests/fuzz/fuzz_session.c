@@ -182,6 +182,12 @@ static void do_slot(struct world *w, struct slot *s, const struct record *r)
     case OP_ASK:
         ask(w, s, r);
         break;
+    case OP_INQUIRE:
+        session_inquire(w, s, r);
+        break;
+    case OP_REPLY:
+        session_reply(w, s, r);
+        break;
     default:
         session_say(w, s, r);
         break;
@@ -329,6 +335,10 @@ static void check_served(struct world *w, struct slot *s)
     world_send(w, s, &c, w->now.wall_ns, false);
     CHECK(s->used && s->pongs == pongs + 1 && s->pong_len == sizeof(payload));
     CHECK_MEM(s->pong, payload, sizeof(payload));
+    c = (struct control){.type = MSG_QUERY};
+    size_t answers = s->answers;
+    world_send(w, s, &c, w->now.wall_ns, true);
+    CHECK(s->used && s->answers == answers + ((s->link->hs.features & FEATURE_INFO) != 0));
 }
 
 static void finale(struct world *w)
@@ -356,10 +366,10 @@ static void finale(struct world *w)
 static void trace(const struct world *w, const struct record *r)
 {
     static const char *const ops[OP_COUNT] = {
-        "CONNECT", "OPENED",  "SHAKE",  "DECLS",  "PEERS",   "BOOK", "DIGEST", "PING",
-        "PONG",    "GOODBYE", "RESULT", "GREET",  "MESSAGE", "RAW",  "TYPE",   "DAMAGE",
-        "CUT",     "TIME",    "WALL",   "OPEN",   "CLOSE",   "DIAL", "FORGET", "BAN",
-        "ASK",     "SELF",    "LOSE",   "STARVE", "RESTART"};
+        "CONNECT", "OPENED",  "SHAKE", "DECLS",   "PEERS",   "BOOK", "DIGEST", "PING", "PONG",
+        "GOODBYE", "RESULT",  "GREET", "MESSAGE", "RAW",     "TYPE", "DAMAGE", "CUT",  "TIME",
+        "WALL",    "OPEN",    "CLOSE", "DIAL",    "FORGET",  "BAN",  "ASK",    "SELF", "LOSE",
+        "STARVE",  "RESTART", "QUERY", "ANSWER",  "INQUIRE", "REPLY"};
     static const char states[] = "dhUr";
     if (!getenv("WEFT_FUZZ_TRACE"))
         return;
@@ -376,7 +386,7 @@ static void trace(const struct world *w, const struct record *r)
 
 static void configure(struct world *w, struct input *in)
 {
-    static const uint64_t features[] = {0x3b, 0x13, 0x2b, 0};
+    static const uint64_t features[] = {0x7b, 0x13, 0x2b, 0};
     static const uint32_t peers[] = {1024, 1, 2, 5};
     static const char *const selves[] = {"tcp://10.0.0.50:7400/self", "tcp://0.0.0.0:7400/self"};
     uint8_t role = take_u8(in) % 8, flags = take_u8(in);

@@ -16,7 +16,7 @@ import seeds_session
 HERE = os.path.dirname(os.path.abspath(__file__))
 CAPTURED = os.path.join(HERE, "..", "proto", "dndm-frames.txt")
 
-TYPES = [2, 3, 4, 5, 7, 6, 8, 9, 50, 51, 52, 60, 61]  # as tests/proto/samples.c has them
+TYPES = [2, 3, 4, 5, 7, 6, 8, 9, 50, 51, 52, 60, 61, 62, 63]  # as tests/proto/samples.c has them
 RECORD = len(TYPES)
 ID_A = bytes(range(1, 17))
 
@@ -63,13 +63,34 @@ def record(peer, **more):
     return (blob(1, peer) + num(2, 10) + num(3, 10**9) + num(4, 60 * 10**9) + float32(5, 1.5) +
             num(6, fields["attempts"]) + num(7, 3) + num(8, fields["last_success"]) + num(9, 7 * 10**9) + num(10, 1) +
             blob(16, fields["node_id"]) + blob(17, "tcp://h:2") + num(18, fields["origin"]) + blob(19, "refused") +
-            num(20, 8) + num(21, 9))
+            num(20, 8) + num(21, 9) + num(23, 1) + num(24, 11))
 
 
 def handshake(stage):
     return (blob(1, "tcp://h:1/a") + blob(2, "tcp://h:2/b") + num(3, stage) + blob(4, intent("T@a.b")) +
             blob(5, interest("*@a.**")) + blob(6, b"key") + num(16, 1) + blob(17, ID_A) + num(18, 2**64 - 2) +
             blob(19, "lab") + num(20, 0x7f) + num(21, 4 << 20) + blob(22, "weft/0") + num(23, 2))
+
+
+def status():
+    stats = b"".join(num(f, f) for f in range(1, 13)) + blob(13, bytes(range(1, 9))) + num(14, 1) + num(17, 2**40)
+    return (blob(1, "tcp://h:1/a") + blob(2, "a") + blob(3, "weftd/1") + blob(6, "tcp://h:1/a") + blob(8, ID_A) +
+            num(9, 1) + num(10, 4) + num(11, 77) + num(12, 1795230441000909513) + num(14, 4 << 20) + blob(18, stats))
+
+
+def peer_status(url):
+    return (blob(1, url) + blob(2, "b") + blob(4, "linked") + blob(5, ID_A) + num(6, 2) + num(7, 1) + num(9, 0x7f) +
+            num(10, 10**9) + num(11, 12345) + num(13, 9) + blob(18, b"\1\2") + num(18, 3) + blob(19, "refused") +
+            num(20, 1500 * 10**6) + num(21, 3) + num(22, 1))
+
+
+def route_status(route):
+    return (blob(1, route) + blob(2, "tcp://h:3/c") + num(3, 1) + num(4, 2) + num(5, 3) + num(6, 4) + blob(7, b"\1") +
+            blob(8, "tcp://h:2/b") + fixed64(9, 0xfedcba98))
+
+
+def incident(kind, error):
+    return num(1, 1795230441000909513) + num(2, 7) + num(3, kind) + num(4, 2 * -error - 1) + blob(7, "nothing listens")
 
 
 BODIES = {
@@ -86,6 +107,10 @@ BODIES = {
     52: [blob(1, record("tcp://h:1/a")) + blob(1, blob(1, "tcp://h:3"))],
     60: [num(1, 4) + blob(2, "idle")],
     61: [num(1, 3) + fixed64(2, 2**64 - 1) + num(3, 2**32 - 1) + fixed64(4, 1) + num(5, 1)],
+    62: [num(1, 31) + blob(2, "T@a.**"), blob(3, "add") + blob(4, "tcp://h:1/a") + blob(4, "persistent=true")],
+    63: [num(1, 7) + num(2, 1) + blob(3, status()), blob(4, peer_status("tcp://h:2/b")) * 2 + blob(8, "added"),
+         blob(5, route_status("T@a.b")) + blob(5, b"") + blob(6, record("tcp://h:1/a")) + blob(7, incident(4, -42)),
+         blob(7, incident(77, 3)) + blob(3, blob(8, b"short"))],
 }
 
 

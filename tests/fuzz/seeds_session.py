@@ -1,7 +1,7 @@
 """Seeds of the session target: scenes in the records of session.h, one thing that may happen in each."""
 
 OPS = ("CONNECT OPENED SHAKE DECLS PEERS BOOK DIGEST PING PONG GOODBYE RESULT GREET MESSAGE RAW TYPE DAMAGE CUT TIME "
-       "WALL OPEN CLOSE DIAL FORGET BAN ASK SELF LOSE STARVE RESTART").split()
+       "WALL OPEN CLOSE DIAL FORGET BAN ASK SELF LOSE STARVE RESTART QUERY ANSWER INQUIRE REPLY").split()
 SECOND, TEN_MS = (30, 0), (23, 0)  # of TIME
 INTENTS, WANTS = 1, 3
 P1, P2, BASE, LEAF, CLIENT, P1_AGAIN, ITSELF, ANY_HOST, UNIX_LEAF = range(9)
@@ -43,6 +43,12 @@ def scenes():
     yield b"", dial(ITSELF) + come(ITSELF, 1) + come(ANY_HOST, 2)
     yield b"", come(P1) + do("PEERS", data=bytes(range(24))) + do("PEERS", b=31) + wait(4) + do("OPENED", a=1) * 4
     yield b"", come(P1) + do("BOOK", a=1) + do("ASK", a=1) + do("BOOK", data=b"\0\1\2") + do("ASK") + do("PONG")
+    yield b"", (come(P1) + do("INQUIRE", a=31, c=1, data=b"log") + do("ANSWER", b=1, c=3, d=2) + do("ANSWER", a=1) +
+                do("ANSWER", c=2, d=9, data=b"done") + do("INQUIRE", b=5) + do("RESULT", a=7, d=1, data=b"no"))
+    yield b"", (come(P1) + do("QUERY", a=4) + do("QUERY", a=2) + do("QUERY", a=3, d=2, data=b"add") + do("QUERY", a=1) +
+                do("REPLY", a=1, b=1, c=9) + do("REPLY", a=2, b=1) + do("REPLY", b=1) + do("QUERY", a=3, b=1, c=7) * 5)
+    yield b"", come(P1, b=0x3b) + do("QUERY") + do("INQUIRE") + dial(BASE, 1) + do("QUERY", 1) + do("INQUIRE", 1)
+    yield b"", come(P1) + do("INQUIRE") + wait(4) + do("PING", data=b"x") + wait(8) + do("INQUIRE") + do("CUT")
     yield b"", come(P1) + dial(P2, 1) + do("RESTART", a=1) + wait(1) + do("OPENED") + do("SHAKE") + do("RESTART", b=1)
     yield b"", do("CONNECT", b=0xf0) * 8 + wait(6)
     yield b"", do("STARVE", b=20) + come(P1) + routes + decls(0, INTENTS, 0, 3) + do("STARVE", b=3, c=8) + come(P2, 1)

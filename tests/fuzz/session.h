@@ -28,7 +28,7 @@ enum op {
     OP_PING,    /* the bytes */
     OP_PONG,    /* a: 0 the last PING's payload, else the bytes */
     OP_GOODBYE, /* a: reason */
-    OP_RESULT,  /* a: error */
+    OP_RESULT,  /* a: error; b: nonce, or d: 1 that of the mesh's last question */
     OP_GREET,   /* HANDSHAKE out of turn. a: stage, b: me, c: you, d: as in SHAKE */
     OP_MESSAGE, /* a: 1 compact; b: alias or route */
     OP_RAW,     /* the bytes */
@@ -47,6 +47,10 @@ enum op {
     OP_LOSE,    /* a sends fail. b: 1 for want of memory */
     OP_STARVE,  /* the (256 a + b)-th allocation from here fails, and c more */
     OP_RESTART, /* a: 1 with its book, b: 1 without a word */
+    OP_QUERY,   /* a: parts; b, c: nonce; d: arguments; the bytes: command */
+    OP_ANSWER,  /* a: nonce; b: 1 more; c, d: what is in it */
+    OP_INQUIRE, /* the mesh asks. a: parts; b: route; c: 1 an argument; the bytes: command */
+    OP_REPLY,   /* it answers. a: how; b: which question; c: so much */
     OP_COUNT
 };
 
@@ -107,6 +111,10 @@ struct slot {
     char dialled[URL_MAX + 1], called[URL_MAX + 1], its_me[URL_MAX + 1];
     uint8_t ping[64];
     size_t ping_len, pongs, pong_len;
+    uint64_t questions[8]; /* open ones, asked by this side */
+    unsigned n_questions;
+    size_t answers; /* pieces that came */
+    uint64_t nonce; /* of the mesh's last question */
     uint8_t pong[64];
     uint8_t *rx; /* to the mesh, no whole frame yet */
     size_t rx_len;
@@ -136,6 +144,7 @@ struct world {
     struct flow *flows;
     size_t n_flows, cap_flows;
     uint64_t fed, next_token, asked, answered;
+    bool ended[512]; /* by token */
     uint64_t stamp;
     uint8_t damage_at, damage;
     bool damaged, alive, overrun, starved;
@@ -168,6 +177,18 @@ void world_greet(struct world *w, struct slot *s, enum stage stage, const char *
                  const struct record *how);
 /* Any other message. */
 void session_say(struct world *w, struct slot *s, const struct record *r);
+
+/* ---- session_info.c ---- */
+
+/* Of mesh_ops. */
+void session_query(void *ctx, struct mesh_link *link, uint64_t nonce,
+                   const struct query_msg *query);
+void session_told(void *ctx, uint64_t token, const struct answer_msg *part);
+void session_reply(struct world *w, struct slot *s, const struct record *r);
+void session_inquire(struct world *w, struct slot *s, const struct record *r);
+void say_query(struct world *w, struct slot *s, const struct record *r);
+void say_answer(struct world *w, struct slot *s, const struct record *r);
+bool question_open(const struct slot *s, uint64_t nonce);
 
 /* ---- session_check.c ---- */
 

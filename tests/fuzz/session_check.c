@@ -89,7 +89,8 @@ static size_t keep(uint8_t *room, size_t size, const struct control *c)
     return n;
 }
 
-static void see(struct world *w, struct slot *s, const struct control *c)
+static void see(struct world *w, struct slot *s, const struct header *header,
+                const struct control *c)
 {
     switch (c->type) {
     case MSG_HANDSHAKE:
@@ -110,6 +111,13 @@ static void see(struct world *w, struct slot *s, const struct control *c)
     case MSG_GOODBYE:
         s->got_goodbye = true;
         break;
+    case MSG_QUERY:
+        s->nonce = header->timestamp;
+        break;
+    case MSG_ANSWER:
+        CHECK(question_open(s, c->answer.nonce));
+        s->answers++;
+        break;
     default:
         if (declares(c->type))
             check_decls(w, s, c);
@@ -128,6 +136,7 @@ static void check_allowed(const struct world *w, const struct slot *s, const str
     CHECK(s->up || greeting);
     CHECK(c->type != MSG_GOODBYE || (both & FEATURE_GOODBYE));
     CHECK(c->type != MSG_DIGEST || (both & FEATURE_DIGEST));
+    CHECK((c->type != MSG_QUERY && c->type != MSG_ANSWER) || (both & FEATURE_INFO));
     CHECK(c->type != MSG_RESULT || c->result.error == RESULT_OK || c->result.description[0]);
     if (s->link->hs.base) {
         CHECK(c->type < 60 && size <= 60000);
@@ -146,7 +155,7 @@ void check_frame_sent(struct world *w, struct slot *s, const void *data, size_t 
     CHECK_EQ(header_decode(frame.header, frame.header_size, &header), 0);
     CHECK_EQ(codec_decode(header.type, frame.body, frame.body_size, &c), 0);
     check_allowed(w, s, &c, size);
-    see(w, s, &c);
+    see(w, s, &header, &c);
     control_fini(&c);
     free(copy);
 }

@@ -132,11 +132,11 @@ static void put_shake(struct session *s, size_t *at, unsigned slot)
 
 static void put_any(struct session *s, size_t *at, unsigned slot)
 {
-    static const uint8_t ops[] = {OP_PEERS,   OP_BOOK,   OP_DIGEST, OP_DIGEST,  OP_PING, OP_PONG,
-                                  OP_GOODBYE, OP_RESULT, OP_GREET,  OP_MESSAGE, OP_TYPE, OP_DAMAGE,
-                                  OP_CUT,     OP_CUT,    OP_WALL,   OP_OPEN,    OP_OPEN, OP_CLOSE,
-                                  OP_DIAL,    OP_FORGET, OP_BAN,    OP_ASK,     OP_SELF, OP_LOSE,
-                                  OP_OPENED,  OP_RAW,    OP_STARVE, OP_RESTART};
+    static const uint8_t ops[] = {
+        OP_PEERS,  OP_BOOK,    OP_DIGEST, OP_DIGEST,  OP_PING,  OP_PONG,   OP_GOODBYE, OP_RESULT,
+        OP_GREET,  OP_MESSAGE, OP_TYPE,   OP_DAMAGE,  OP_CUT,   OP_CUT,    OP_WALL,    OP_OPEN,
+        OP_OPEN,   OP_CLOSE,   OP_DIAL,   OP_FORGET,  OP_BAN,   OP_ASK,    OP_SELF,    OP_LOSE,
+        OP_OPENED, OP_RAW,     OP_STARVE, OP_RESTART, OP_QUERY, OP_ANSWER, OP_INQUIRE, OP_REPLY};
     enum op op = (enum op)ops[pick(ARRAY_LEN(ops))];
     unsigned a = op == OP_STARVE ? 0 : pick(pick(2) ? 4 : URLS);
     put(s, at, op, slot, a, pick(pick(2) ? 4 : 256), pick(4), pick(4));
@@ -193,9 +193,22 @@ static void scene_routes(struct session *s, size_t *at)
     put(s, at, OP_DIGEST, slot, pick(3), pick(3), 0, 0);
 }
 
+/* Questions either way, and answers in any order. */
+static void scene_questions(struct session *s, size_t *at)
+{
+    static const uint8_t ops[] = {OP_QUERY, OP_REPLY, OP_INQUIRE, OP_ANSWER, OP_ANSWER, OP_RESULT};
+    unsigned slot = pick(4);
+    for (unsigned n = 2 + pick(6); n; n--) {
+        put(s, at, (enum op)ops[pick(ARRAY_LEN(ops))], slot, pick(4), pick(4),
+            pick(pick(2) ? 4 : 256), pick(4));
+        if (pick(6) == 0)
+            put_time(s, at);
+    }
+}
+
 static void scene(struct session *s, size_t *at)
 {
-    switch (pick(8)) {
+    switch (pick(9)) {
     case 0:
         come_in(s, at, pick(4), pick(WHOS));
         break;
@@ -213,6 +226,9 @@ static void scene(struct session *s, size_t *at)
         break;
     case 5:
         put_time(s, at);
+        break;
+    case 6:
+        scene_questions(s, at);
         break;
     default:
         put_any(s, at, pick(4));

@@ -77,8 +77,8 @@ const char *route_of(uint8_t index, char *room, size_t size)
     return room;
 }
 
-static const uint64_t all_features =
-    FEATURE_COMPACT | FEATURE_PATTERNS | FEATURE_DIGEST | FEATURE_GOODBYE | FEATURE_BOOK;
+static const uint64_t all_features = FEATURE_COMPACT | FEATURE_PATTERNS | FEATURE_DIGEST |
+                                     FEATURE_GOODBYE | FEATURE_BOOK | FEATURE_INFO;
 
 /* ---- The handshake ---- */
 
@@ -264,7 +264,7 @@ static void say_words(struct world *w, struct slot *s, const struct record *r)
     if (r->op == OP_RESULT)
         c = (struct control){
             .type = MSG_RESULT,
-            .result = {.nonce = r->b, .error = r->a, .description = text},
+            .result = {.nonce = r->d & 1 ? s->nonce : r->b, .error = r->a, .description = text},
         };
     for (char *p = text; *p; p++)
         *p = (char)(*p & 0x7f);
@@ -342,6 +342,12 @@ void session_say(struct world *w, struct slot *s, const struct record *r)
         break;
     case OP_RAW:
         world_feed(w, s, r->bytes, r->n);
+        break;
+    case OP_QUERY:
+        say_query(w, s, r);
+        break;
+    case OP_ANSWER:
+        say_answer(w, s, r);
         break;
     case OP_TYPE:
         say_frame(w, s, r, r->a + 256u * r->b, NULL);

@@ -140,6 +140,8 @@ static void op_answer(void *ctx, uint64_t token, int error, uint64_t rtt_ns,
 {
     struct world *w = ctx;
     CHECK(token && token <= w->next_token);
+    CHECK(!w->ended[token]);
+    w->ended[token] = true;
     w->answered++;
     CHECK(w->answered <= w->asked);
 }
@@ -163,6 +165,8 @@ static const struct mesh_ops ops = {
     .event = op_event,
     .matched = op_matched,
     .answer = op_answer,
+    .told = session_told,
+    .query = session_query,
     .log = op_log,
 };
 
