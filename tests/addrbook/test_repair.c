@@ -50,7 +50,7 @@ static void sample_close(struct sample *s)
 static int repair(const uint8_t *data, size_t size, struct addrbook_file *ret_file,
                   struct addrbook_damage *ret_damage)
 {
-    uint8_t *exact = malloc(size ? size : 1);
+    uint8_t *exact = calloc(1, size ? size : 1);
     CHECK(exact != NULL);
     if (size)
         memcpy(exact, data, size);
