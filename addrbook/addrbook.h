@@ -188,9 +188,10 @@ struct addrbook_view {
 /* Call fn for every entry, sorted by peer. fn must not change the book. */
 void addrbook_each(const struct addrbook *book,
                    void (*fn)(void *ctx, const struct addrbook_view *view), void *ctx);
-/* All entries as they are told to others, sorted by peer; free the array with mem_free. Its strings
- * are the book's, good until it changes. NULL: out of memory. */
-struct book_record *addrbook_records(const struct addrbook *book, size_t *ret_count);
+/* All entries as they are told to others now, sorted by peer; free the array with mem_free. Its
+ * strings are the book's, good until it changes. NULL: out of memory. */
+struct book_record *addrbook_records(const struct addrbook *book, uint64_t mono_ns,
+                                     size_t *ret_count);
 size_t addrbook_count(const struct addrbook *book);
 /* False if there is none. By address. */
 bool addrbook_find(const struct addrbook *book, const char *url, struct addrbook_view *ret_view);

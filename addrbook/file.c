@@ -46,7 +46,15 @@ static struct book_record to_record(const struct entry *e)
     };
 }
 
-struct book_record *addrbook_records(const struct addrbook *book, size_t *ret_count)
+static uint64_t until_dial(const struct entry *e, uint64_t mono_ns)
+{
+    if (e->slot == UNSCHEDULED)
+        return 0;
+    return e->next_dial > mono_ns ? e->next_dial - mono_ns : 1;
+}
+
+struct book_record *addrbook_records(const struct addrbook *book, uint64_t mono_ns,
+                                     size_t *ret_count)
 {
     size_t count = addrbook_count(book);
     struct entry **sorted = entries_sorted(book);
@@ -56,6 +64,8 @@ struct book_record *addrbook_records(const struct addrbook *book, size_t *ret_co
     for (size_t i = 0; i < count; i++) {
         records[i] = to_record(sorted[i]);
         records[i].linked = entry_linked(sorted[i]);
+        records[i].dialing = sorted[i]->dialing;
+        records[i].next_dial_ns = until_dial(sorted[i], mono_ns);
     }
     *ret_count = count;
     return records;

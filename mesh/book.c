@@ -40,7 +40,7 @@ void book_dial(struct mesh *m, struct moment now)
 static void tell_book(struct mesh *m, struct mesh_link *l, uint64_t nonce, struct moment now)
 {
     size_t count;
-    struct book_record *records = addrbook_records(m->book, &count);
+    struct book_record *records = addrbook_records(m->book, now.mono_ns, &count);
     if (!records) {
         link_send_result(m, l, nonce, WEFT_ENOMEM, "out of memory", now);
         return;

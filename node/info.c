@@ -275,6 +275,8 @@ weft_addrbook *book_from_records(const struct book_record *records, size_t count
             .banned_until = r->banned_until,
             .added = r->added,
             .linked = r->linked,
+            .dialing = r->dialing,
+            .next_dial_ns = r->next_dial_ns,
         };
         if (r->node_id)
             memcpy(e->node_id, r->node_id, sizeof(e->node_id));
@@ -287,34 +289,17 @@ weft_addrbook *book_from_records(const struct book_record *records, size_t count
     return book;
 }
 
-/* What the records do not tell: when it is dialled. Both are sorted by peer. */
-struct schedule {
-    weft_addrbook *book;
-    size_t at;
-    uint64_t mono_ns;
-};
-
-static void add_schedule(void *ctx, const struct addrbook_view *view)
-{
-    struct schedule *s = ctx;
-    weft_addrbook_entry *e = &s->book->entries[s->at++];
-    e->dialing = view->dialing;
-    if (view->next_dial != NEVER)
-        e->next_dial_ns = view->next_dial > s->mono_ns ? view->next_dial - s->mono_ns : 1;
-}
-
 int book_take(weft_node *node, weft_addrbook **ret_book)
 {
     size_t count;
-    struct book_record *records = addrbook_records(mesh_addrbook(node->mesh), &count);
+    struct book_record *records =
+        addrbook_records(mesh_addrbook(node->mesh), node_now().mono_ns, &count);
     if (!records)
         return WEFT_ENOMEM;
     weft_addrbook *book = book_from_records(records, count);
     mem_free(records);
     if (!book)
         return WEFT_ENOMEM;
-    struct schedule schedule = {.book = book, .mono_ns = node_now().mono_ns};
-    addrbook_each(mesh_addrbook(node->mesh), add_schedule, &schedule);
     memcpy(book->node_id, node->node_id, sizeof(book->node_id));
     *ret_book = book;
     return 0;

@@ -77,6 +77,42 @@ TEST(file, every_field_survives)
     fixture_close(&f);
 }
 
+/* What is told of a live book: as it stands now, and of that nothing in its file. */
+TEST(file, what_is_so_now)
+{
+    struct fixture f;
+    fixture_open(&f, 1, SELF, false);
+    fill(&f); /* A waits for its next dial, B is banned, C is linked */
+    struct addrbook_view view = view_of(&f, A);
+    size_t count;
+    struct book_record *now = addrbook_records(f.book, f.now.mono_ns, &count);
+    CHECK_EQ(count, 3);
+    CHECK(!now[0].linked && !now[0].dialing);
+    CHECK(now[0].next_dial_ns > 0 && now[0].next_dial_ns == view.next_dial - f.now.mono_ns);
+    CHECK(!now[1].linked && now[2].linked && now[2].next_dial_ns == 0);
+    mem_free(now);
+    now = addrbook_records(f.book, view.next_dial + NS_PER_SEC, &count); /* overdue */
+    CHECK_EQ(now[0].next_dial_ns, 1);
+    mem_free(now);
+    struct addrbook_dial dial;
+    pass(&f, view.next_dial - f.now.mono_ns);
+    while (addrbook_next_dial(f.book, f.now, &dial)) {
+    }
+    now = addrbook_records(f.book, f.now.mono_ns, &count);
+    CHECK(now[0].dialing && now[0].next_dial_ns == 0);
+    mem_free(now);
+    struct buf out;
+    encode(&f, &out);
+    struct addrbook_file file;
+    CHECK_EQ(addrbook_decode(out.data, out.len, &file), 0);
+    for (size_t i = 0; i < file.count; i++)
+        CHECK(!file.records[i].linked && !file.records[i].dialing &&
+              file.records[i].next_dial_ns == 0);
+    addrbook_file_fini(&file);
+    buf_fini(&out);
+    fixture_close(&f);
+}
+
 /* Reading a file into an empty book and writing it again gives the same bytes. */
 TEST(file, merge_then_encode_is_the_identity)
 {
