@@ -24,7 +24,8 @@ struct command {
     const char *help;    /* for `weft help NAME`, ends with a newline */
 };
 
-extern const struct command pub_command, sub_command, ping_command, addrbook_command, bench_command;
+extern const struct command pub_command, sub_command, ping_command, addrbook_command, bench_command,
+    reload_command, log_command;
 
 /* Print "weft NAME: …" to stderr and where help is found. Returns EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int usage_error(const struct command *command,

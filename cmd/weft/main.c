@@ -14,7 +14,7 @@ static const struct group {
 } groups[] = {
     {"Messages", {&pub_command, &sub_command, &bench_command}},
     {"Looking into a node and its mesh", {&ping_command}},
-    {"Steering", {&addrbook_command}},
+    {"Steering", {&addrbook_command, &reload_command, &log_command}},
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 

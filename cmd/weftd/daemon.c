@@ -1,11 +1,11 @@
 /* The daemon is a node on this thread's own loop and a few handles beside it.
  *
  * Happy path: take the pid file, attach, say "listening on URL" on stdout and READY=1 to a service
- * manager, run; at the first signal detach (goodbye, drain for `linger`, save the
+ * manager, run; at the first SIGTERM or SIGINT detach (goodbye, drain for `linger`, save the
  * address book), and when the node is gone close the handles, which lets the loop run out. A second
- * signal ends the process at once: whoever repeats it does not want to wait. When the node cannot
- * be opened the library's sentence is printed, and the exit code tells a bad configuration (3) from
- * a bad moment (1).
+ * signal ends the process at once: whoever repeats it does not want to wait. SIGHUP reads the
+ * configuration anew (steer.c). When the node cannot be opened the library's sentence is printed,
+ * and the exit code tells a bad configuration (3) from a bad moment (1).
  *
  * All else goes to the log (log.c). */
 #include "daemon.h"
@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <weft/admin.h>
 
 #include "../common/memory.h"
 
@@ -33,10 +35,24 @@ static void on_record(enum weft_log_level level, const char *text, const weft_ev
     log_write(d->format, &record);
 }
 
+/* It may have been changed by a command since it was configured. */
+static enum weft_log_level level_now(const struct daemon *d)
+{
+    enum weft_log_level level = (enum weft_log_level)d->config->log;
+    weft_report *report;
+    weft_query query;
+    weft_query_init(&query);
+    if (d->node && weft_node_inspect(d->node, NULL, &query, 0, &report, NULL) == 0) {
+        level = report->status->log_level;
+        weft_report_free(report);
+    }
+    return level;
+}
+
 void daemon_log(const struct daemon *d, enum weft_log_level level, const char *event,
                 const char *text)
 {
-    if (d->config->log >= level)
+    if (level_now(d) >= level)
         log_write(d->format, &(struct log_record){.level = level, .event = event, .text = text});
 }
 
@@ -74,12 +90,17 @@ static void close_down(struct daemon *d, int number)
     weft_node_detach(node, on_detached, d);
 }
 
+/* Without a file there is nothing to read anew: then SIGHUP means what it means to any program
+ * whose terminal goes. */
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct daemon *d = handle->data;
-    if (d->node) {
+    bool reload = number == SIGHUP && d->args->file;
+    if (d->node && reload)
+        daemon_reload(d);
+    else if (d->node)
         close_down(d, number);
-    } else {
+    else if (!reload) {
         pidfile_close(&d->pidfile);
         _exit(EXIT_FAILED);
     }
@@ -126,6 +147,7 @@ static void fill_options(struct daemon *d, weft_options *ret_options)
     ret_options->control = (enum weft_access)config->control;
     ret_options->on_record = on_record;
     ret_options->on_event = on_event;
+    ret_options->on_command = daemon_command;
     ret_options->user = d;
 }
 

@@ -34,4 +34,12 @@ int daemon_run(const struct arguments *args, struct config *config);
 void daemon_log(const struct daemon *d, enum weft_log_level level, const char *event,
                 const char *text);
 
+/* Read the configuration anew and apply what can be applied; all is told in the log. */
+void daemon_reload(struct daemon *d);
+
+/* An on_command with the daemon as its user: "reload" ["dry-run"] ["json"]. */
+struct weft_command;
+int daemon_command(weft_node *node, const struct weft_command *command, char **ret_text,
+                   void *user);
+
 #endif

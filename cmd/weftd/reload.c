@@ -35,8 +35,7 @@ static const struct config_peer *find_peer(const struct config *config, const ch
 static bool same_schedule(const weft_dial_options *a, const weft_dial_options *b)
 {
     return a->persistent == b->persistent && a->backoff_ms == b->backoff_ms &&
-           a->max_backoff_ms == b->max_backoff_ms &&
-           memcmp(&a->multiplier, &b->multiplier, sizeof(a->multiplier)) == 0 &&
+           a->max_backoff_ms == b->max_backoff_ms && a->multiplier == b->multiplier &&
            (a->persistent || a->max_attempts == b->max_attempts);
 }
 

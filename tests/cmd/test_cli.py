@@ -392,7 +392,7 @@ class Daemon(harness.Case):
             self.assertRegex(line, r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (error|warn |info |debug) ")
 
     def test_signals(self):
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT):
             a = self.router("lab.a")
             a.proc.process.send_signal(number)
             a.proc.expect_exit(0)

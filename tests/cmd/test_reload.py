@@ -1,0 +1,199 @@
+"""A running weftd is told things: to read its configuration anew, by SIGHUP and by `weft reload`, and how much
+to log, by `weft log`. Links of peers that stay are not touched by any of it."""
+
+import json
+import os
+import re
+import signal
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+import harness  # noqa: E402  (found by the line above)
+from test_service import Manager  # noqa: E402
+
+
+class Reload(harness.Case):
+    def setUp(self):
+        super().setUp()
+        self.b, self.c, self.d = (self.router(f"lab.{name}") for name in "bcd")
+        self.a = harness.Router(self, "lab.a", addrbook=False)
+        self.written = None
+
+    def write(self, peers, extra=""):
+        self.written = (f"self: {self.a.url}\nlisten: ['{self.a.sock}']\npeers:\n"
+                        + "".join(f"  - {peer}\n" for peer in peers) + extra)
+        with open(self.a.config, "w", encoding="utf-8") as file:
+            file.write(self.written)
+
+    def start(self, peers, extra=""):
+        self.write(peers, extra)
+        self.a.start()
+
+    def reload(self, *options, code=0):
+        return self.run_weft("reload", self.a.sock, *options, code=code)
+
+    def test_peers_come_and_go_and_links_that_stay_are_not_touched(self):
+        self.start([self.b.url, self.c.url])
+        for router in (self.b, self.c):
+            router.wait_peer("lab.a")
+        downs = self.b.proc.mark()
+        mark = self.a.proc.mark()
+        self.write([self.b.url, self.d.url])
+        said = self.reload("--dry-run")
+        self.assertEqual(said.splitlines(), [
+            f"would drop {self.c.url} and any link to it",
+            f"would dial {self.d.url}, for ever, pauses from 1s to 1m growing by 1.5"])
+        self.assertEqual(self.a.proc.count("reload", since=mark), 0, "a dry run changes nothing")
+        said = self.reload()
+        self.assertEqual(said.splitlines(), [
+            f"dropped {self.c.url} and any link to it",
+            f"dials {self.d.url}, for ever, pauses from 1s to 1m growing by 1.5"])
+        self.d.wait_peer("lab.a")
+        self.c.proc.wait_line(harness.PEER_DOWN.format(path="lab.a"))
+        self.a.proc.wait_line(f"info  reload: dropped {re.escape(self.c.url)}", since=mark)
+        self.assertEqual(self.reload(), "nothing is different")
+        self.assertEqual(self.b.proc.count(harness.PEER_DOWN.format(path="lab.a"), since=downs), 0, self.b.proc.tail())
+        self.assertEqual(self.peers(), {"lab.b", "lab.d"})
+
+    def peers(self):
+        """Who is linked to a, apart from who asks."""
+        status = json.loads(self.run_weft("addrbook", "dump", self.a.sock, "--json"))
+        return {entry["peer"].rsplit("/", 1)[1] for entry in status["entries"] if entry["linked"]}
+
+    def test_schedules_limits_and_levels(self):
+        self.start([self.b.url])
+        self.b.wait_peer("lab.a")
+        downs = self.b.proc.mark()
+        self.write([f"{{url: '{self.b.url}', max_backoff: 5s}}"],
+                   "limits: {peers: 7, outbox: 1MiB}\nlog: {level: debug, format: json}\n")
+        told = json.loads(self.reload("--json"))
+        self.assertEqual((told["dry_run"], told["file"], told["problems"]), (False, self.a.config, []))
+        kinds = [(change["change"], change["setting"], change["to"]) for change in told["changes"]]
+        self.assertEqual(kinds, [
+            ("peer_schedule", "peers", "for ever, pauses from 1s to 5s growing by 1.5"),
+            ("setting", "limits.peers", "7"), ("setting", "limits.outbox", "1MiB"),
+            ("setting", "log.level", "debug"), ("setting", "log.format", "json")])
+        self.assertEqual(told["changes"][0]["peer"], self.b.url)
+        self.assertEqual({change["error"] for change in told["changes"]}, {None})
+        self.assertEqual(told["changes"][1]["from"], "1024")
+        mark = self.a.proc.mark()
+        self.assertEqual(self.reload(), "nothing is different")
+        self.a.proc.wait_line(r'^\{"time":.*"level":"info","event":"reload"', since=mark)
+        book = json.loads(self.run_weft("addrbook", "dump", self.a.sock, "--json"))
+        entry, = [entry for entry in book["entries"] if entry["peer"] == self.b.url]
+        self.assertIn(5000000000, entry.values(), "the new schedule is in the book")
+        self.assertEqual(self.b.proc.count("peer down", since=downs), 0, self.b.proc.tail())
+
+    def test_what_takes_a_restart_is_named_each_time(self):
+        self.start([self.b.url])
+        self.write([self.b.url], "linger: 2s\nnetwork: lab\nlog: warn\n")
+        needs = ["network: lab (is: nothing)", "linger: 2s (is: 1s)"]
+        self.assertEqual(self.reload("--dry-run").splitlines(), ["would change log.level: warn (was: info)"]
+                         + ["would need a restart: " + text for text in needs])
+        self.assertEqual(self.reload().splitlines(), ["changed log.level: warn (was: info)"]
+                         + ["needs a restart: " + text for text in needs])
+        self.assertEqual(self.reload().splitlines(), ["needs a restart: " + text for text in needs])
+
+    def test_a_wrong_file_changes_nothing(self):
+        self.start([self.b.url])
+        self.b.wait_peer("lab.a")
+        mark = self.a.proc.mark()
+        self.write([self.c.url], "lgo: debug\nlinger: soon\n")
+        proc = self.weft("reload", self.a.sock, split=True)
+        proc.expect_exit(1)
+        said = "\n".join(proc.errors)
+        self.assertEqual(proc.lines, [])
+        self.assertIn(f'{self.a.config}:5:1: unknown key "lgo", did you mean "log"?', said)
+        self.assertIn(f"{self.a.config}:6:9: linger: found \"soon\"", said)
+        self.assertIn("nothing was changed", said)
+        told = json.loads(self.reload("--json", code=1))
+        self.assertEqual([(problem["line"], problem["column"]) for problem in told["problems"]], [(5, 1), (6, 9)])
+        self.assertEqual(told["changes"], [])
+        self.a.proc.wait_line(r"error reload: .*:5:1: unknown key", since=mark)
+        self.write([self.b.url])
+        self.assertEqual(self.reload(), "nothing is different")
+
+    def test_a_file_that_is_gone(self):
+        self.start([self.b.url])
+        os.remove(self.a.config)
+        proc = self.weft("reload", self.a.sock)
+        self.assertIn("No such file", "\n".join(proc.expect_exit(1)))
+        self.b.wait_peer("lab.a")
+
+    def test_sighup(self):
+        manager = Manager(self)
+        self.write([self.b.url])
+        self.a.proc = self.spawn("weftd", manager.argv(harness.program("weftd"), "-c", self.a.config))
+        manager.wait("^READY=1$")
+        self.b.wait_peer("lab.a")
+        self.write([self.b.url, self.c.url])
+        self.a.proc.process.send_signal(signal.SIGHUP)
+        self.a.proc.wait_line(f"info  reload: dials {re.escape(self.c.url)}")
+        manager.wait(r"^RELOADING=1\nMONOTONIC_USEC=\d+$")
+        manager.wait("^READY=1$")
+        self.c.wait_peer("lab.a")
+        self.write([self.b.url, "nonsense"])
+        self.a.proc.process.send_signal(signal.SIGHUP)
+        self.a.proc.wait_line(r"error reload: .*:5:\d+: peers.1.: found \"nonsense\"")
+        self.a.proc.wait_line("error reload: nothing was changed")
+        self.assertEqual(self.b.proc.count("peer down"), 0, self.b.proc.tail())
+        self.a.proc.terminate()
+
+    def test_the_command_line_stays_on_top(self):
+        self.write([self.b.url], "log: error\n")
+        self.a.proc = self.spawn("weftd", [harness.program("weftd"), "-c", self.a.config, "--log", "info", "-P",
+                                           self.c.url])
+        self.c.wait_peer("lab.a")
+        self.write([self.d.url], "log: debug\n")
+        said = self.reload()
+        self.assertIn(f"dropped {self.b.url}", said)
+        self.assertIn(f"dials {self.d.url}", said)
+        self.assertNotIn("log", said)
+        self.assertNotIn(self.c.url, said)
+
+    def test_without_a_file(self):
+        proc = self.spawn("weftd", [harness.program("weftd"), "-l", self.a.sock])
+        proc.wait_line("listening on")
+        said = "\n".join(self.weft("reload", self.a.sock).expect_exit(1))
+        self.assertIn("start it with -c FILE", said)
+        proc.process.send_signal(signal.SIGHUP)
+        proc.wait_line("Hangup: closing down")
+        proc.expect_exit(0)
+
+    def test_who_may(self):
+        """Over unix sockets alone, unless the configuration says otherwise."""
+        self.start([self.b.url])
+        proc = self.weft("reload", self.a.url)
+        self.assertIn("access", "\n".join(proc.expect_exit(1)))
+        proc = self.weft("log", "debug", self.a.url)
+        self.assertIn("access", "\n".join(proc.expect_exit(1)))
+        self.a.proc.terminate()
+        self.start([self.b.url], "access: {control: local}\n")
+        self.assertEqual(self.run_weft("reload", self.a.url), "nothing is different")
+
+
+class Log(harness.Case):
+    def test_level_at_run_time(self):
+        a = harness.Router(self, "lab.a", peers=["tcp://127.0.0.1:1/nobody"]).start()
+        self.assertEqual(a.proc.count(" debug "), 0)
+        self.assertEqual(self.run_weft("log", "debug", a.sock), f"{a.sock} logs at level debug")
+        a.proc.wait_line(" debug dial failed")
+        self.run_weft("log", "error", a.sock)
+        mark = a.proc.mark()
+        a.proc.terminate()
+        self.assertEqual(a.proc.count(" info  Terminated", since=mark), 0, a.proc.tail())
+
+    def test_misuse(self):
+        for args, words in ((["log", "inof", "tcp://h:1/a"], "did you mean 'info'"), (["log", "info"], "one URL"),
+                            (["log", "info", "what"], "not a peer URL"), (["reload"], "one URL"),
+                            (["reload", "tcp://h:1/a", "--timeout", "0"], "--timeout 0"), (["relaod"], "'reload'")):
+            self.assertIn(words, "\n".join(self.weft(*args).expect_exit(2)))
+
+    def test_nobody_there(self):
+        url = f"tcp://127.0.0.1:{harness.free_port()}/x"
+        for args in (["reload", url], ["log", "info", url]):
+            self.assertIn("refused", "\n".join(self.weft(*args).expect_exit(1)))
+
+
+if __name__ == "__main__":
+    harness.main()
