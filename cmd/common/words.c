@@ -1,5 +1,6 @@
 #include "words.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -53,6 +54,23 @@ const char *node_id_format(const uint8_t id[16], char buf[NODE_ID_TEXT])
     buf[0] = '\0';
     for (size_t i = 0; i < 16 && memcmp(id, none, 16) != 0; i++)
         snprintf(buf + 2 * i, 3, "%02x", id[i]);
+    return buf;
+}
+
+const char *drops_format(const uint64_t dropped[WEFT_DROP_REASONS], char *buf, size_t size)
+{
+    size_t at = 0;
+    buf[0] = '\0';
+    for (int i = 0; i < WEFT_DROP_REASONS; i++) {
+        int n = dropped[i] ? snprintf(buf + at, size - at, "%s%" PRIu64 " %s", at ? ", " : "",
+                                      dropped[i], drop_word(i))
+                           : 0;
+        if (n < 0 || (size_t)n >= size - at) {
+            buf[at] = '\0';
+            break;
+        }
+        at += (size_t)n;
+    }
     return buf;
 }
 

@@ -30,6 +30,9 @@ const char *feature_word(unsigned bit);
 #define NODE_ID_TEXT 33
 const char *node_id_format(const uint8_t id[16], char buf[NODE_ID_TEXT]);
 
+/* "7 old, 2 link": the reasons that have drops, as many as buf holds. Returns buf. */
+const char *drops_format(const uint64_t dropped[WEFT_DROP_REASONS], char *buf, size_t size);
+
 /* All reasons together. */
 uint64_t drops_sum(const uint64_t dropped[WEFT_DROP_REASONS]);
 

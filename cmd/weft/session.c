@@ -262,26 +262,46 @@ enum session_event session_wait(struct session *s, uint64_t deadline_ns, const i
     }
 }
 
+/* True: it stands, or *ret_reason says why it will not. */
+static bool link_settled(struct session *s, char **ret_reason)
+{
+    pthread_mutex_lock(&s->lock);
+    bool linked = s->linked;
+    if (!linked && s->failed)
+        *ret_reason = text_safe_copy(s->reason);
+    pthread_mutex_unlock(&s->lock);
+    return linked || *ret_reason;
+}
+
+int session_try_link(struct session *s, uint64_t deadline_ns, char **ret_reason)
+{
+    static const char late[] =
+        "no link in time; is a node listening there? Give it longer with --timeout";
+    char *reason = NULL;
+    enum session_event e = SESSION_WOKEN;
+    while (!link_settled(s, &reason)) {
+        if (e == SESSION_SIGNAL)
+            reason = xcopy("", 0);
+        else if (e == SESSION_TIMEOUT)
+            reason = xcopy(late, strlen(late));
+        else
+            e = session_wait(s, deadline_ns, NULL, 0);
+        if (reason)
+            break;
+    }
+    if (!reason)
+        return 0;
+    *ret_reason = reason;
+    return -1;
+}
+
 int session_wait_link(struct session *s, const char *url, uint64_t deadline_ns)
 {
-    for (;;) {
-        char *reason = NULL;
-        pthread_mutex_lock(&s->lock);
-        bool linked = s->linked;
-        if (s->failed)
-            reason = text_safe_copy(s->reason);
-        pthread_mutex_unlock(&s->lock);
-        if (linked || reason) {
-            int code = linked ? EXIT_OK : failure("%s: %s", url, reason);
-            xfree(reason);
-            return code;
-        }
-        enum session_event e = session_wait(s, deadline_ns, NULL, 0);
-        if (e == SESSION_TIMEOUT)
-            return failure("%s: no link in time; is a node listening there? Give it longer with "
-                           "--timeout",
-                           url);
-        if (e == SESSION_SIGNAL)
-            return EXIT_FAILED;
-    }
+    char *reason;
+    if (session_try_link(s, deadline_ns, &reason) == 0)
+        return EXIT_OK;
+    if (*reason)
+        failure("%s: %s", url, reason);
+    xfree(reason);
+    return EXIT_FAILED;
 }

@@ -1,0 +1,309 @@
+/* Three steps. Gather: every report's routes are sorted into publishers, subscribers, and near
+ * misses; the same declaration told by several nodes is one party. Pair: for each publisher and
+ * each subscriber that its route should reach, look whether the publisher's node knows the
+ * interest, and if not, at the link between the two nodes as either tells of it. Judge: one
+ * sentence.
+ *
+ * A node knows every intent of those it is linked to, but only the interests that it could serve
+ * (docs/protocol.md section 1, scope). So the publisher's node is the one that knows who gets its
+ * messages; where it does not tell, the subscriber's matches are the next best evidence, and if
+ * there is none of these either, that is what is said. */
+#include "explain.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "explain_private.h"
+#include "memory.h"
+
+char *explain_text(const char *format, ...)
+{
+    char buf[2048];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(buf, sizeof(buf), format, args);
+    va_end(args);
+    size_t len = n < 0 ? 0 : (size_t)n < sizeof(buf) ? (size_t)n : sizeof(buf) - 1;
+    return xcopy(buf, len);
+}
+
+static char *copy(const char *s)
+{
+    return xcopy(s, strlen(s));
+}
+
+/* ---- Gathering ---------------------------------------------------------------------------------
+ */
+
+static void add_finding(struct explain_finding **list, size_t *n, struct explain_finding finding)
+{
+    *list = xresize(*list, (*n + 1) * sizeof(**list));
+    (*list)[(*n)++] = finding;
+}
+
+static void add_other(struct work *w, const char *from, const char *to, enum explain_reason reason,
+                      char *why)
+{
+    struct explanation *e = w->out;
+    for (size_t i = 0; i < e->n_others; i++) {
+        const struct explain_finding *f = &e->others[i];
+        if (f->reason == reason && explain_same_node(w, f->from, from) &&
+            explain_same_node(w, f->to, to) && strcmp(f->text, why) == 0) {
+            xfree(why);
+            return;
+        }
+    }
+    add_finding(&e->others, &e->n_others,
+                (struct explain_finding){copy(from), copy(to), reason, why});
+}
+
+/* Who is linked for it: a leaf's router, or itself. */
+static const char *home_of(const struct work *w, size_t view, const weft_route_info *r)
+{
+    const weft_report *report = w->views[view].report;
+    const char *here = report->status ? report->status->url : w->views[view].url;
+    if (!r->peer)
+        return here;
+    if (r->via)
+        return r->via;
+    for (size_t i = 0; i < report->n_peers; i++)
+        if (strcmp(report->peers[i].url, r->peer) == 0 && report->peers[i].role == WEFT_ROLE_LEAF)
+            return here;
+    return r->peer;
+}
+
+static struct explain_party *find_party(const struct work *w, const char *peer, const char *home,
+                                        const weft_route_info *r)
+{
+    for (size_t i = 0; i < w->out->n_parties; i++) {
+        struct explain_party *p = &w->out->parties[i];
+        if (p->intent == r->intent && strcmp(p->route, r->route) == 0 &&
+            explain_same_node(w, p->peer, peer) && explain_same_node(w, p->home, home))
+            return p;
+    }
+    return NULL;
+}
+
+/* How many of the view's routes up to this one are the same? */
+static unsigned occurrence(const weft_report *report, const weft_route_info *r)
+{
+    unsigned count = 1;
+    for (const weft_route_info *i = report->routes; i < r; i++) {
+        bool same_peer = !i->peer == !r->peer && (!i->peer || strcmp(i->peer, r->peer) == 0);
+        bool same_via = !i->via == !r->via && (!i->via || strcmp(i->via, r->via) == 0);
+        count += same_peer && same_via && i->intent == r->intent && strcmp(i->route, r->route) == 0;
+    }
+    return count;
+}
+
+static void add_party(struct work *w, size_t view, const weft_route_info *r)
+{
+    struct explanation *e = w->out;
+    const weft_report *report = w->views[view].report;
+    const char *home = home_of(w, view, r);
+    const char *peer = r->peer ? r->peer : home;
+    struct explain_party *p = find_party(w, peer, home, r);
+    if (!p) {
+        e->parties = xresize(e->parties, (e->n_parties + 1) * sizeof(*e->parties));
+        p = &e->parties[e->n_parties++];
+        *p = (struct explain_party){
+            .peer = copy(peer), .home = copy(home), .route = copy(r->route), .intent = r->intent};
+    }
+    unsigned count = occurrence(report, r);
+    p->count = count > p->count ? count : p->count;
+    p->messages = r->messages > p->messages ? r->messages : p->messages;
+    p->schema = r->schema ? r->schema : p->schema;
+    p->told_by |= UINT64_C(1) << view;
+}
+
+/* Why a declaration that is none of the route's comes near it. */
+static char *near_text(const weft_route_info *r, enum explain_relation how)
+{
+    const char *verb = r->intent ? "publishes" : "wants";
+    if (how == NEAR_TYPE)
+        return explain_text("%s %s: the path fits, the type differs", verb, r->route);
+    if (how == UNSEEN)
+        return explain_text(
+            "%s %s: what a hashed route stands for cannot be told, and no pattern covers "
+            "it",
+            verb, r->route);
+    return explain_text(
+        "%s %s, the same route in its %s form; hashed and plain never meet, so use one form "
+        "on both sides",
+        verb, r->route, strchr(r->route, '#') ? "hashed" : "plain");
+}
+
+static void add_near(struct work *w, size_t view, const weft_route_info *r,
+                     enum explain_relation how)
+{
+    const char *peer = r->peer ? r->peer : home_of(w, view, r);
+    add_other(w, r->intent ? peer : "", r->intent ? "" : peer,
+              how == NEAR_TYPE ? EXPLAIN_TYPE : EXPLAIN_HASHED, near_text(r, how));
+}
+
+static void gather(struct work *w, size_t view)
+{
+    const weft_report *report = w->views[view].report;
+    for (size_t i = 0; i < report->n_routes; i++) {
+        const weft_route_info *r = &report->routes[i];
+        enum explain_relation how = explain_relation(w->route, r->route, r->intent);
+        if (how == PARTY)
+            add_party(w, view, r);
+        else if (how != UNRELATED)
+            add_near(w, view, r, how);
+    }
+}
+
+static void pair(struct work *w)
+{
+    struct explanation *e = w->out;
+    for (size_t i = 0; i < e->n_parties; i++) {
+        const struct explain_party *p = &e->parties[i];
+        for (size_t k = 0; p->intent && k < e->n_parties; k++) {
+            const struct explain_party *s = &e->parties[k];
+            if (s->intent || weft_route_matches(s->route, p->route) != 1)
+                continue;
+            struct explain_finding f = explain_pair(w, p, s);
+            f.from = copy(p->peer);
+            f.to = copy(s->peer);
+            add_finding(&e->pairs, &e->n_pairs, f);
+        }
+    }
+}
+
+/* ---- Who could publish it ----------------------------------------------------------------------
+ */
+
+static void add_candidate(struct work *w, size_t view, const weft_peer_info *p)
+{
+    const weft_status *s = w->views[view].report->status;
+    const char *teller = s ? s->url : w->views[view].url;
+    if (explain_view_of(w, p->url) != NO_VIEW ||
+        (!url_dialable(p->url) && strcmp(p->state, "linked") != 0))
+        return;
+    if (strcmp(p->state, "linked") != 0) {
+        struct explain_finding f = explain_no_link(w, view, teller, p->url, p);
+        add_other(w, p->url, "", f.reason, f.text);
+    } else if (!explain_in_scope(w->route, p->path)) {
+        add_other(w, p->url, "", EXPLAIN_SCOPE,
+                  explain_text("may not publish it: its path %s is no prefix", p->path));
+    } else {
+        add_other(w, p->url, "", EXPLAIN_SILENT, explain_text("may publish it, and does not"));
+    }
+}
+
+/* With no publisher, each node known is a place to look. */
+static void add_candidates(struct work *w)
+{
+    if (weft_route_check(w->route, NULL) == WEFT_ROUTE_PATTERN)
+        return;
+    for (size_t i = 0; i < w->n; i++) {
+        const weft_report *r = w->views[i].report;
+        if (!r)
+            continue;
+        if (r->status && !explain_in_scope(w->route, r->status->path))
+            add_other(
+                w, r->status->url, "", EXPLAIN_SCOPE,
+                explain_text("may not publish it: its path %s is no prefix", r->status->path));
+        else if (r->status)
+            add_other(w, r->status->url, "", EXPLAIN_SILENT,
+                      explain_text("may publish it, and does not"));
+        for (size_t k = 0; k < r->n_peers; k++)
+            add_candidate(w, i, &r->peers[k]);
+    }
+}
+
+/* ---- The verdict -------------------------------------------------------------------------------
+ */
+
+static size_t count_parties(const struct explanation *e, bool intent)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < e->n_parties; i++)
+        if (e->parties[i].intent == intent)
+            count += e->parties[i].count;
+    return count;
+}
+
+static const struct explain_finding *first_other(const struct explanation *e,
+                                                 enum explain_reason reason)
+{
+    for (size_t i = 0; i < e->n_others; i++)
+        if (e->others[i].reason == reason)
+            return &e->others[i];
+    return NULL;
+}
+
+/* ", but X publishes …": what came nearest, or why nobody can. */
+static char *nearest(const struct explanation *e, bool no_publisher)
+{
+    const struct explain_finding *near = first_other(e, EXPLAIN_TYPE);
+    near = near ? near : first_other(e, EXPLAIN_HASHED);
+    if (near)
+        return explain_text(", but %s %s", *near->from ? near->from : near->to, near->text);
+    if (no_publisher && e->n_others && first_other(e, EXPLAIN_SCOPE) &&
+        !first_other(e, EXPLAIN_SILENT) && !first_other(e, EXPLAIN_NOT_LINKED))
+        return explain_text(", and no node known has a path that allows it");
+    return copy("");
+}
+
+static char *verdict_without_pairs(const struct explanation *e, size_t publishers,
+                                   size_t subscribers)
+{
+    char *near = nearest(e, publishers == 0), *verdict;
+    if (publishers && subscribers)
+        verdict =
+            explain_text("%zu publish and %zu want something of that kind, but nothing that is "
+                         "published is wanted%s.",
+                         publishers, subscribers, near);
+    else if (publishers)
+        verdict = explain_text("It has %zu publisher%s, and as far as is known nobody wants it%s.",
+                               publishers, publishers == 1 ? "" : "s", near);
+    else if (subscribers)
+        verdict =
+            explain_text("It is wanted by %zu, and nobody publishes it%s.", subscribers, near);
+    else
+        verdict = explain_text("Nobody publishes it, and nobody wants it%s.", near);
+    xfree(near);
+    return verdict;
+}
+
+static void judge(struct work *w)
+{
+    struct explanation *e = w->out;
+    const struct explain_finding *bad = NULL;
+    size_t bad_count = 0, publishers = count_parties(e, true),
+           subscribers = count_parties(e, false);
+    for (size_t i = 0; i < e->n_pairs; i++) {
+        if (e->pairs[i].reason == EXPLAIN_MATCHES)
+            continue;
+        bad = bad ? bad : &e->pairs[i];
+        bad_count++;
+    }
+    e->flows = e->n_pairs && !bad;
+    if (e->n_pairs == 0)
+        e->verdict = verdict_without_pairs(e, publishers, subscribers);
+    else if (!bad)
+        e->verdict =
+            explain_text("It flows, from %zu publisher%s to %zu subscriber%s.", publishers,
+                         publishers == 1 ? "" : "s", subscribers, subscribers == 1 ? "" : "s");
+    else
+        e->verdict = explain_text(
+            "Of %zu pair%s of publisher and subscriber %zu do%s not meet: %s.", e->n_pairs,
+            e->n_pairs == 1 ? "" : "s", bad_count, bad_count == 1 ? "es" : "", bad->text);
+}
+
+void explain(const char *route, const struct explain_view *views, size_t n,
+             struct explanation *ret_explanation)
+{
+    struct work w = {route, views, n < EXPLAIN_VIEWS ? n : EXPLAIN_VIEWS, ret_explanation};
+    *ret_explanation = (struct explanation){0};
+    for (size_t i = 0; i < w.n; i++)
+        if (views[i].report)
+            gather(&w, i);
+    pair(&w);
+    if (count_parties(ret_explanation, true) == 0)
+        add_candidates(&w);
+    judge(&w);
+}

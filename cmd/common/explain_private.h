@@ -1,0 +1,48 @@
+/* What the files of explain share. */
+#ifndef CMD_EXPLAIN_PRIVATE_H
+#define CMD_EXPLAIN_PRIVATE_H
+
+#include "explain.h"
+
+struct work {
+    const char *route;
+    const struct explain_view *views;
+    size_t n;
+    struct explanation *out;
+};
+
+/* Text of a format; the caller frees it with xfree. */
+__attribute__((format(printf, 1, 2))) char *explain_text(const char *format, ...);
+
+/* ---- explain_route.c ---- */
+
+enum explain_relation { UNRELATED, PARTY, NEAR_TYPE, NEAR_HASHED, UNSEEN };
+
+/* What something that was declared has to do with the route asked for. UNSEEN: it is hashed, and a
+ * pattern was asked for. */
+enum explain_relation explain_relation(const char *route, const char *declared, bool intent);
+
+/* What stands behind the @; "" of a hashed route. */
+const char *explain_path(const char *route);
+
+/* May a node of that path publish the route? Of a hashed one only the prefix is known. */
+bool explain_in_scope(const char *route, const char *path);
+
+/* ---- explain_pair.c ---- */
+
+/* One node may have several names. Names that cannot be dialled name nobody for certain. */
+bool explain_same_node(const struct work *w, const char *a, const char *b);
+
+/* The view that is this node's own, or NO_VIEW. */
+#define NO_VIEW SIZE_MAX
+size_t explain_view_of(const struct work *w, const char *url);
+
+/* Do a publisher and a subscriber meet, and if not, why? from and to are left NULL. */
+struct explain_finding explain_pair(const struct work *w, const struct explain_party *publisher,
+                                    const struct explain_party *subscriber);
+
+/* What keeps two nodes apart, by what one of them (`teller`, of that view) tells of the other. */
+struct explain_finding explain_no_link(const struct work *w, size_t view, const char *teller,
+                                       const char *other, const weft_peer_info *peer);
+
+#endif

@@ -1,0 +1,34 @@
+/* Asking a node, and then each node that it is linked to. */
+#ifndef CMD_WEFT_CRAWL_H
+#define CMD_WEFT_CRAWL_H
+
+#include "inspect.h"
+
+#define CRAWL_MAX 64 /* nodes asked */
+
+struct crawled {
+    char *url; /* as it was asked */
+    bool tells;
+    struct answer answer; /* if it tells */
+    char *why;            /* if it does not: a sentence, safe to print */
+};
+
+struct crawl {
+    struct crawled nodes[CRAWL_MAX]; /* the first is the one the inspector names */
+    size_t count;
+    size_t left_out; /* linked nodes beyond CRAWL_MAX */
+};
+
+/* Ask the inspector's node (not opened before, closed after), and unless `alone` all peers that it
+ * is linked to and that can be dialled, at the same time. EXIT_OK, or EXIT_FAILED after an
+ * explanation if the first does not tell. Give back with crawl_fini in either case. */
+int crawl(struct inspector *in, const weft_query *query, bool alone, struct crawl *ret_crawl);
+void crawl_fini(struct crawl *c);
+
+/* "these nodes do not tell": each with its reason, to stdout. */
+void crawl_print_silent(const struct crawl *c);
+
+/* [{"url", "why"}]; NULL: out of memory. */
+json_t *crawl_silent_json(const struct crawl *c);
+
+#endif
