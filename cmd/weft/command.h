@@ -26,6 +26,8 @@ struct command {
 
 extern const struct command pub_command, sub_command, ping_command, addrbook_command, bench_command,
     reload_command, log_command;
+extern const struct command status_command, peers_command, routes_command, explain_command,
+    trace_command, top_command, graph_command;
 
 /* Print "weft NAME: …" to stderr and where help is found. Returns EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int usage_error(const struct command *command,

@@ -13,7 +13,9 @@ static const struct group {
     const struct command *commands[MOST]; /* ends with NULL where there are fewer */
 } groups[] = {
     {"Messages", {&pub_command, &sub_command, &bench_command}},
-    {"Looking into a node and its mesh", {&ping_command}},
+    {"Looking into a node and its mesh",
+     {&ping_command, &status_command, &peers_command, &routes_command, &explain_command,
+      &trace_command, &top_command, &graph_command}},
     {"Steering", {&addrbook_command, &reload_command, &log_command}},
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
