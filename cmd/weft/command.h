@@ -138,6 +138,10 @@ void session_wake(struct session *s);
  * why: the first failure is final. */
 int session_wait_link(struct session *s, const char *url, uint64_t deadline_ns);
 
+/* The same without a word: 0, or -1 and in *ret_reason why not (free with xfree; empty for a
+ * signal). */
+int session_try_link(struct session *s, uint64_t deadline_ns, char **ret_reason);
+
 uint64_t now_ns(void);                                  /* monotonic */
 uint64_t deadline_after(uint32_t ms);                   /* UINT32_MAX: FOREVER */
 bool parse_seconds(const char *text, uint32_t *ret_ms); /* "2", "0.5", "500ms", "1m" */
