@@ -323,6 +323,7 @@ void node_event(weft_node *node, const weft_event *event)
         queue_event(node, event, 0, NULL);
 }
 
+PRINTF_LIKE(4, 0)
 static void log_line(weft_node *node, enum weft_log_level level, const weft_event *event,
                      const char *format, va_list args)
 {
