@@ -121,7 +121,7 @@ TEST(info, more_drop_counters)
 {
     uint8_t packed[20];
     struct bytes b = {0}, stats = {0}, status = {0}, peer = {0}, route = {0};
-    for (uint8_t i = 0; i < sizeof(packed); i++) {
+    for (size_t i = 0; i < sizeof(packed); i++) {
         packed[i] = (uint8_t)(i + 1);
         put_number(&peer, 18, i + 1u); /* one by one */
     }
