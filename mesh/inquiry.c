@@ -40,7 +40,8 @@ int mesh_query(struct mesh *m, struct mesh_link *l, const struct query_msg *quer
         return WEFT_ELIMIT;
     struct control c = {.type = MSG_QUERY, .query = *query};
     uint64_t nonce = mesh_stamp(m, now);
-    if (nonce == now.wall_ns) /* what else is sent in this step has that: tell their RESULTs apart */
+    if (nonce ==
+        now.wall_ns) /* what else is sent in this step has that: tell their RESULTs apart */
         nonce = mesh_stamp(m, now);
     int rc = send_whole(m, l, &c, true, nonce);
     if (rc < 0)
@@ -114,6 +115,18 @@ void inquiry_abandon(struct mesh *m, struct mesh_link *l, int error)
 
 /* ---- Answering ---- */
 
+static void send_refusal(struct mesh *m, struct mesh_link *l, uint64_t nonce, int error,
+                         const char *text, struct moment now)
+{
+    struct control c = {
+        .type = MSG_RESULT,
+        .result = {.nonce = nonce, .error = result_from_error(error), .description = text},
+    };
+    if (!text || link_frame_size(m, &c) > l->hs.max_frame)
+        c.result.description = weft_strerror(error);
+    link_send(m, l, &c, LANE_CONTROL, false, now);
+}
+
 void inquiry_receive_query(struct mesh *m, struct mesh_link *l, const struct control *c,
                            const struct header *h, struct moment now)
 {
@@ -121,12 +134,12 @@ void inquiry_receive_query(struct mesh *m, struct mesh_link *l, const struct con
     if (!(l->hs.features & FEATURE_INFO))
         return; /* the answer would be of a type that it may not know */
     if (!m->ops->query) {
-        link_send_result(m, l, h->timestamp, WEFT_ENOTSUP, "this node answers no questions", now);
+        send_refusal(m, l, h->timestamp, WEFT_ENOTSUP, "this node answers no questions", now);
         return;
     }
     if (p->n_queries == QUERIES_MAX) {
-        link_send_result(m, l, h->timestamp, WEFT_ELIMIT,
-                         "too many questions at once: wait for an answer", now);
+        send_refusal(m, l, h->timestamp, WEFT_ELIMIT,
+                     "too many questions at once: wait for an answer", now);
         return;
     }
     p->queries[p->n_queries++] = h->timestamp;
@@ -170,8 +183,5 @@ void mesh_refuse_query(struct mesh *m, struct mesh_link *l, uint64_t nonce, int 
     if (i == l->priv->n_queries)
         return;
     close_query(l, i);
-    struct control c = {.type = MSG_RESULT, .result = {.nonce = nonce, .description = text}};
-    if (!text || link_frame_size(m, &c) > l->hs.max_frame)
-        text = weft_strerror(error);
-    link_send_result(m, l, nonce, error, text, now);
+    send_refusal(m, l, nonce, error, text, now);
 }

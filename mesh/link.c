@@ -169,9 +169,12 @@ size_t link_frame_size(struct mesh *m, const struct control *c)
 void link_send_result(struct mesh *m, struct mesh_link *l, uint64_t nonce, int error,
                       const char *text, struct moment now)
 {
+    enum result_code code = result_from_error(error);
     struct control c = {
         .type = MSG_RESULT,
-        .result = {.nonce = nonce, .error = result_from_error(error), .description = text},
+        .result = {.nonce = nonce,
+                   .error = code > RESULT_SHUTDOWN ? RESULT_FAILURE : code, /* those: inquiry.c */
+                   .description = text},
     };
     link_send(m, l, &c, LANE_CONTROL, false, now);
 }

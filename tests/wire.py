@@ -20,14 +20,14 @@ MAGIC_COMPACT = 0xCEBAFE4A
 TYPES = {
     "MESSAGE": 1, "INTENT": 2, "INTENTS": 3, "INTEREST": 4, "INTERESTS": 5, "NOTIFY_INTENT": 6,
     "RESULT": 7, "PING": 8, "PONG": 9, "HANDSHAKE": 50, "PEERS": 51, "ADDRBOOK": 52,
-    "GOODBYE": 60, "DIGEST": 61,
+    "GOODBYE": 60, "DIGEST": 61, "QUERY": 62, "ANSWER": 63,
 }
 NAMES = {number: name for name, number in TYPES.items()}
 
 INITIAL, FINAL, UPDATE = 1, 2, 3
 PEER, CLIENT, LEAF = 0, 1, 2
 (OK, FAILURE, MALFORMED, SELF, DUPLICATE, NETWORK, VERSION, DENIED, LIMIT, NO_ROUTE, SCHEMA, TIMEOUT,
- SHUTDOWN) = range(13)
+ SHUTDOWN, NOT_SUPPORTED, NOT_FOUND, INVALID, TIMED_OUT, BUSY, IO) = range(19)
 COMPACT, PATTERNS, ACK, DIGEST, GOODBYE, BOOK, INFO = (1 << bit for bit in range(7))
 
 # Message: {field number: (name, kind)}; a kind in a list is repeated, a dict is a message.
@@ -38,7 +38,30 @@ ENTRY = {1: ("peer", "string"), 2: ("max_attempts", "uint"), 3: ("default_backof
          7: ("failed_attempts", "uint"), 8: ("last_success", "uint"), 9: ("backoff", "uint"),
          10: ("persistent", "bool"), 16: ("node_id", "bytes"), 17: ("source", "string"),
          18: ("origin", "uint"), 19: ("last_error", "string"), 20: ("banned_until", "uint"),
-         21: ("added", "uint")}
+         21: ("added", "uint"), 22: ("linked", "bool"), 23: ("dialing", "bool"),
+         24: ("next_dial", "uint")}
+STATS = {number: (name, "uint") for number, name in enumerate(
+    "uptime peers intents interests remote_intents remote_interests messages_in messages_out bytes_in bytes_out "
+    "delivered relayed dropped dials dials_failed refused outbox_bytes".split(), 1)}
+STATS[13] = ("dropped", ["uint"])
+STATUS = {1: ("url", "string"), 2: ("path", "string"), 3: ("agent", "string"), 4: ("version", "string"),
+          5: ("network", "string"), 6: ("listen", "string"), 7: ("addrbook", "string"),
+          8: ("node_id", "bytes"), 9: ("role", "uint"), 10: ("log_level", "uint"), 11: ("pid", "uint"),
+          12: ("now", "uint"), 13: ("started", "uint"), 14: ("max_frame", "uint"),
+          15: ("max_peers", "uint"), 16: ("max_routes", "uint"), 17: ("outbox", "uint"),
+          18: ("stats", STATS)}
+PEER_STATUS = {1: ("url", "string"), 2: ("path", "string"), 3: ("agent", "string"), 4: ("state", "string"),
+               5: ("node_id", "bytes"), 6: ("role", "uint"), 7: ("inbound", "bool"),
+               8: ("base_peer", "bool"), 9: ("features", "uint"), 10: ("uptime", "uint"), 11: ("rtt", "uint"),
+               12: ("jitter", "uint"), 13: ("messages_in", "uint"), 14: ("messages_out", "uint"),
+               15: ("bytes_in", "uint"), 16: ("bytes_out", "uint"), 17: ("outbox_bytes", "uint"),
+               18: ("dropped", ["uint"]), 19: ("last_error", "string"), 20: ("next_dial", "uint"),
+               21: ("failed_attempts", "uint"), 22: ("persistent", "bool")}
+ROUTE_STATUS = {1: ("route", "string"), 2: ("peer", "string"), 3: ("intent", "bool"), 4: ("hops", "uint"),
+                5: ("matches", "uint"), 6: ("messages", "uint"), 7: ("dropped", ["uint"]),
+                8: ("via", "string"), 9: ("schema", "fixed64")}
+INCIDENT = {1: ("time", "uint"), 2: ("count", "uint"), 3: ("type", "uint"), 4: ("error", "sint"),
+            5: ("peer", "string"), 6: ("route", "string"), 7: ("text", "string")}
 HEADER = {1: ("receive_timestamp", "uint"), 2: ("timestamp", "uint"), 3: ("type", "uint"),
           4: ("want_result", "bool"), 5: ("signature", "bytes"), 6: ("route", "string")}
 BODIES = {
@@ -58,9 +81,14 @@ BODIES = {
     "GOODBYE": {1: ("reason", "uint"), 2: ("description", "string")},
     "DIGEST": {1: ("intents", "uint"), 2: ("intents_hash", "fixed64"), 3: ("interests", "uint"),
                4: ("interests_hash", "fixed64"), 5: ("resync", "bool")},
+    "QUERY": {1: ("parts", "uint"), 2: ("route", "string"), 3: ("command", "string"),
+              4: ("arguments", ["string"])},
+    "ANSWER": {1: ("nonce", "uint"), 2: ("more", "bool"), 3: ("status", STATUS), 4: ("peers", [PEER_STATUS]),
+               5: ("routes", [ROUTE_STATUS]), 6: ("entries", [ENTRY]), 7: ("incidents", [INCIDENT]),
+               8: ("text", "string")},
 }
-WIRE_TYPE = {"uint": 0, "bool": 0, "fixed64": 1, "string": 2, "bytes": 2, "float": 5}
-EMPTY = {"uint": 0, "bool": False, "fixed64": 0, "string": "", "bytes": b"", "float": 0.0}
+WIRE_TYPE = {"uint": 0, "sint": 0, "bool": 0, "fixed64": 1, "string": 2, "bytes": 2, "float": 5}
+EMPTY = {"uint": 0, "sint": 0, "bool": False, "fixed64": 0, "string": "", "bytes": b"", "float": 0.0}
 
 
 class WireError(Exception):
@@ -102,6 +130,8 @@ def pack_field(number, kind, value):
     tag = varint(number << 3 | WIRE_TYPE[kind])
     if kind in ("uint", "bool"):
         return tag + varint(int(value))
+    if kind == "sint":
+        return tag + varint(value << 1 if value >= 0 else -2 * value - 1)
     if kind == "fixed64":
         return tag + struct.pack("<Q", value)
     if kind == "float":
@@ -127,7 +157,9 @@ def pack(schema, values):
 
 
 def empty(schema):
-    return {name: [] if isinstance(kind, list) else EMPTY[kind] for name, kind in schema.values()}
+    """A message that is absent is None."""
+    return {name: [] if isinstance(kind, list) else None if isinstance(kind, dict) else EMPTY[kind]
+            for name, kind in schema.values()}
 
 
 def read_raw(data, at, wire_type):
@@ -148,6 +180,8 @@ def unpack_value(kind, raw):
         return unpack(kind, raw)
     if kind == "bool":
         return raw != 0
+    if kind == "sint":
+        return -(raw + 1 >> 1) if raw & 1 else raw >> 1
     if kind == "fixed64":
         return struct.unpack("<Q", raw)[0]
     if kind == "float":
@@ -155,6 +189,14 @@ def unpack_value(kind, raw):
     if kind == "string":
         return raw.decode(errors="replace")
     return raw
+
+
+def unpack_packed(data):
+    values, at = [], 0
+    while at < len(data):
+        value, at = read_varint(data, at)
+        values.append(value)
+    return values
 
 
 def unpack(schema, data):
@@ -166,6 +208,9 @@ def unpack(schema, data):
             continue
         name, kind = schema[tag >> 3]
         item = kind[0] if isinstance(kind, list) else kind
+        if kind == ["uint"] and tag & 7 == 2:
+            values[name] += unpack_packed(raw)
+            continue
         if tag & 7 != (2 if isinstance(item, dict) else WIRE_TYPE[item]):
             raise WireError(f"field {name} has wire type {tag & 7}")
         if isinstance(kind, list):

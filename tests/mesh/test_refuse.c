@@ -181,7 +181,7 @@ TEST(refuse, unknown_types)
     struct scene s = scene(NULL);
     struct net_end *end = net_raw_connect(s.net, s.peer, s.node, false);
     send_raw_frame(end, 77, "x", 1);
-    need_refusal(end, WEFT_ENOTSUP, "77");
+    need_refusal(end, WEFT_EPROTO, "77");
     end = net_raw_greet(s.net, s.peer, s.node, FEATURE_GOODBYE);
     CHECK(end);
     send_raw_frame(end, 77, "x", 1); /* later versions may know more: skipped */
