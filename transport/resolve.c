@@ -12,7 +12,8 @@
  *   handle closes at once, the thread goes on until the resolver returns, and frees the rest. It
  *   keeps neither the loop nor the process from ending.
  * - LOOKUPS_MAX are under way: the next waits until one is over.
- * - There is no thread: told like a name that does not resolve, so that it is tried again. */
+ * - There is no thread: told like a name that does not resolve, so that it is tried again; also to
+ *   those that wait, where nobody is left to take them. */
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -134,6 +135,18 @@ static int start_thread(struct resolve *r)
     return rc == 0 ? 0 : WEFT_ERESOLVE;
 }
 
+/* No thread will come to take those that wait: each goes like the one that was to be. lock held */
+static void fail_waiting(int error)
+{
+    struct list *it;
+    while (under_way == 0 && (it = list_pop(&waiting)) != NULL) {
+        struct resolve *r = list_entry(it, struct resolve, node);
+        r->error = error;
+        r->refs--; /* the loop has one */
+        uv_async_send(&r->done);
+    }
+}
+
 /* Start a thread, or wait for one; on failure nothing is left but the handle. */
 static int begin(struct resolve *r)
 {
@@ -152,6 +165,7 @@ static int begin(struct resolve *r)
     pthread_mutex_lock(&lock);
     under_way--;
     r->refs--;
+    fail_waiting(rc);
     pthread_mutex_unlock(&lock);
     return rc;
 }

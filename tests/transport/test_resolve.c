@@ -2,11 +2,15 @@
  * to return. */
 #include "fixture.h"
 
+#include <dlfcn.h>
+#include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <string.h>
 
 #include <weft/weft.h>
+
+#include "transport/private.h"
 
 enum { SILENT = 12 };
 
@@ -119,4 +123,55 @@ TEST(resolve, closing_waits_for_no_answer)
     fixture_fini(&f);
     answer(true);
     wait_asking(0);
+}
+
+/* ---- No thread is to be had ---- */
+
+enum { PLACES = 64 }; /* lookups at a time */
+
+static uv_loop_t short_loop;
+static bool no_threads;
+static unsigned started, failed, told;
+
+static void on_resolved(void *user, int error, struct addrinfo *addrs)
+{
+    (void)user;
+    CHECK_EQ(error, WEFT_ENOMEM);
+    CHECK(addrs == NULL);
+    told++;
+}
+
+static void look_up_one(void)
+{
+    struct resolve *r;
+    started++;
+    failed += resolve_start(&short_loop, "silent.test", "7400", on_resolved, NULL, &r) < 0;
+}
+
+/* In place of libc's: as many loops ask for a thread at once as there are places, and one more, for
+ * which there is none; and then none of them gets its thread. */
+int pthread_attr_init(pthread_attr_t *attr)
+{
+    static int (*real)(pthread_attr_t *);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "pthread_attr_init");
+    if (!no_threads)
+        return real(attr);
+    if (started <= PLACES)
+        look_up_one();
+    return ENOMEM;
+}
+
+TEST(resolve, who_waits_for_a_place_is_told_that_there_is_no_thread)
+{
+    CHECK_EQ(uv_loop_init(&short_loop), 0);
+    no_threads = true;
+    look_up_one();
+    no_threads = false;
+    CHECK_EQ(started, PLACES + 1);
+    CHECK_EQ(failed, PLACES);
+    uv_run(&short_loop, UV_RUN_NOWAIT);
+    CHECK_EQ(told, 1); /* or it would wait for ever */
+    uv_run(&short_loop, UV_RUN_DEFAULT);
+    CHECK_EQ(uv_loop_close(&short_loop), 0);
 }
