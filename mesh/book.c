@@ -37,23 +37,23 @@ void book_dial(struct mesh *m, struct moment now)
 
 /* ---- ADDRBOOK ---- */
 
+static const char too_large[] = "the address book is larger than a frame may be here: raise "
+                                "limits.max_frame of who asks";
+
 static void tell_book(struct mesh *m, struct mesh_link *l, uint64_t nonce, struct moment now)
 {
     size_t count;
     struct book_record *records = addrbook_records(m->book, now.mono_ns, &count);
     if (!records) {
-        link_send_result(m, l, nonce, WEFT_ENOMEM, "out of memory", now);
+        link_send_result(m, l, nonce, WEFT_ENOMEM, weft_strerror(WEFT_ENOMEM), now);
         return;
     }
     struct control c = {.type = MSG_ADDRBOOK, .book = {.records = records, .count = count}};
-    if (link_frame_size(m, &c) > l->hs.max_frame)
-        link_send_result(
-            m, l, nonce, WEFT_ELIMIT,
-            "the address book is larger than a frame may be here: raise limits.max_frame "
-            "of who asks",
-            now);
-    else
+    int rc = link_takes(m, l, &c);
+    if (rc == 0)
         link_send(m, l, &c, LANE_CONTROL, false, now);
+    else
+        link_send_result(m, l, nonce, rc, rc == WEFT_ELIMIT ? too_large : weft_strerror(rc), now);
     mem_free(records);
 }
 

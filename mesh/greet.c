@@ -177,8 +177,7 @@ static enum settled settle_next(struct mesh *m, struct mesh_link *l, struct mome
         if (handover_begin(m, o, l))
             continue;
         int error = o->state >= LINK_UP ? WEFT_EDISPLACED : WEFT_EDUPLICATE;
-        link_end(m, o, error, "displaced by a newer link to the same node", true, GOODBYE_DISPLACED,
-                 now);
+        link_end(m, o, error, DISPLACED_TEXT, true, GOODBYE_DISPLACED, now);
         return ENDED_OTHER;
     }
     return SETTLED;

@@ -20,8 +20,6 @@
  */
 #include "mesh/private.h"
 
-static const char displaced[] = "displaced by a newer link to the same node";
-
 static struct mesh_link *winner_of(const struct mesh *m, const struct mesh_link *l)
 {
     if (!l->priv->displaced_by)
@@ -99,7 +97,7 @@ static void finish(struct mesh *m, struct mesh_link *l)
 
 void handover_finish(struct mesh *m, struct mesh_link *l, struct moment now)
 {
-    link_end(m, l, WEFT_EDISPLACED, displaced, false, 0, now);
+    link_end(m, l, WEFT_EDISPLACED, DISPLACED_TEXT, false, 0, now);
 }
 
 /* A link that retires is read as long as it brings anything, and counts against no limit: of too
@@ -157,7 +155,7 @@ uint32_t handover_yielding(const struct mesh *m, const struct mesh_link *l)
 static void say_goodbye(struct mesh *m, struct mesh_link *l, struct moment now)
 {
     struct control c = {.type = MSG_GOODBYE,
-                        .goodbye = {.reason = GOODBYE_DISPLACED, .description = displaced}};
+                        .goodbye = {.reason = GOODBYE_DISPLACED, .description = DISPLACED_TEXT}};
     m->ops->retire(m->ctx, l);
     link_send(m, l, &c, LANE_ORDERED, false, now);
     l->priv->said_goodbye = true;
@@ -195,7 +193,7 @@ bool handover_up(struct mesh *m, struct mesh_link *l, struct moment now)
             m->ops->replaced(m->ctx, o, l);
             continue;
         }
-        mesh_event(m, WEFT_EVENT_PEER_DOWN, o, NULL, WEFT_EDISPLACED, displaced);
+        mesh_event(m, WEFT_EVENT_PEER_DOWN, o, NULL, WEFT_EDISPLACED, DISPLACED_TEXT);
         step_back(m, o, l, now);
     }
     return true;
@@ -224,7 +222,7 @@ bool handover_goodbye(struct mesh *m, struct mesh_link *l, struct moment now)
     if (winner)
         update_hold(m, winner);
     if (l->priv->said_goodbye || !winner)
-        link_end(m, l, WEFT_EDISPLACED, displaced, true, GOODBYE_DISPLACED, now);
+        link_end(m, l, WEFT_EDISPLACED, DISPLACED_TEXT, true, GOODBYE_DISPLACED, now);
     return true;
 }
 

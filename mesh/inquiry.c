@@ -122,7 +122,7 @@ static void send_refusal(struct mesh *m, struct mesh_link *l, uint64_t nonce, in
         .type = MSG_RESULT,
         .result = {.nonce = nonce, .error = result_from_error(error), .description = text},
     };
-    if (!text || link_frame_size(m, &c) > l->hs.max_frame)
+    if (!text || link_takes(m, l, &c) < 0)
         c.result.description = weft_strerror(error);
     link_send(m, l, &c, LANE_CONTROL, false, now);
 }

@@ -159,11 +159,12 @@ void link_send(struct mesh *m, struct mesh_link *l, const struct control *c, enu
         l->priv->overrun = true;
 }
 
-size_t link_frame_size(struct mesh *m, const struct control *c)
+int link_takes(struct mesh *m, const struct mesh_link *l, const struct control *c)
 {
     struct header header = {.timestamp = UINT64_MAX, .type = c->type};
     buf_reset(&m->scratch);
-    return codec_encode(&m->scratch, &header, c) == 0 ? m->scratch.len : SIZE_MAX;
+    int rc = codec_encode(&m->scratch, &header, c);
+    return rc == 0 && m->scratch.len > l->hs.max_frame ? WEFT_ELIMIT : rc;
 }
 
 void link_send_result(struct mesh *m, struct mesh_link *l, uint64_t nonce, int error,

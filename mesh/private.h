@@ -32,6 +32,7 @@
 #define PUT_OFF_MAX 500000u            /* declarations of all links that wait for a slice */
 #define PEERS_NAMES_MAX 250u
 #define TEXT_MAX 1024u
+#define DISPLACED_TEXT "displaced by a newer link to the same node"
 
 struct ping {
     uint64_t nonce; /* first 8 bytes of the payload; 0: free */
@@ -178,8 +179,9 @@ const char *link_name(
 /* Encode and queue one control message. Failure marks the link broken. */
 void link_send(struct mesh *m, struct mesh_link *l, const struct control *c, enum lane lane,
                bool want_result, struct moment now);
-/* Bytes of the frame it would make. */
-size_t link_frame_size(struct mesh *m, const struct control *c);
+/* Is the frame that it would make no larger than the other side takes? Errors: WEFT_ELIMIT,
+ * WEFT_ENOMEM. */
+int link_takes(struct mesh *m, const struct mesh_link *l, const struct control *c);
 void link_send_result(struct mesh *m, struct mesh_link *l, uint64_t nonce, int error,
                       const char *text, struct moment now);
 

@@ -1,6 +1,7 @@
 /* The n-th allocation fails, for every n, while three nodes form a mesh with routes: no crash, no
  * leak, and once there is memory again the mesh heals by itself. A longer failure, too. */
 #include <stdbool.h>
+#include <stdio.h>
 
 #include <weft/weft.h>
 
@@ -89,4 +90,53 @@ TEST(memory, a_hundred_allocations_fail)
     uint64_t count = run(0, 0);
     for (uint64_t n = 0; n < count; n += 3)
         run(n, 100);
+}
+
+/* ---- An address book is asked for ---- */
+
+/* The answer to a question that meets failing allocations, or NULL: none came, or the book. */
+static const char *ask_book(struct net *net, struct net_end *end, uint64_t n)
+{
+    static char text[256];
+    static uint64_t nonce = 77;
+    struct control ask = {.type = MSG_ADDRBOOK}, got;
+    struct header header;
+    net_raw_send(end, &ask, ++nonce, true);
+    oom_arm(n, 1);
+    net_run(net, 200 * NS_PER_MS);
+    oom_relent();
+    text[0] = '\0';
+    while (net_raw_next(end, &header, &got)) {
+        if (got.type == MSG_RESULT && got.result.nonce == nonce && got.result.error != RESULT_OK)
+            snprintf(text, sizeof(text), "%s", got.result.description);
+        control_fini(&got);
+    }
+    return text[0] ? text : NULL;
+}
+
+/* Want of memory is told as that, and not as a book that is too large. */
+TEST(memory, an_address_book_is_asked_for)
+{
+    unsigned refused = 0;
+    for (uint64_t n = 1; n <= 12; n++) {
+        oom_arm(0, 0);
+        struct net *net = net_new(&(struct net_options){.seed = 1});
+        struct net_node *node = net_add(net, NULL);
+        CHECK(net_start(node, false));
+        for (unsigned i = 0; i < 200; i++) {
+            char url[64];
+            snprintf(url, sizeof(url), "tcp://10.8.0.%u:7400/x", i + 1);
+            CHECK_EQ(net_configure(node, url), 0);
+        }
+        struct net_node *peer = net_raw_listen(net, "tcp://10.9.9.9:7400/peer");
+        struct net_end *end = net_raw_greet(net, peer, node, FEATURE_BOOK);
+        CHECK(end);
+        net_run(net, 200 * NS_PER_MS);
+        const char *text = ask_book(net, end, n);
+        if (text && strcmp(text, weft_strerror(WEFT_ENOMEM)) != 0)
+            FAIL("allocation %llu: %s", (unsigned long long)n, text);
+        refused += text != NULL;
+        net_free(net);
+    }
+    CHECK(refused > 0);
 }
