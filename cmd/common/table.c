@@ -170,7 +170,12 @@ static bool add_row(const struct sheet *s, const void *row)
         return false;
     for (size_t k = 0; k < s->table->n_columns; k++) {
         const struct table_column *c = &s->table->columns[k];
-        if (shown(s, c) && !add_cell(line, at++, c->value(row, s->cell), s->json))
+        if (!shown(s, c))
+            continue;
+        const char *value = c->value(row, s->cell);
+        if (s->json && c->json == SCOLS_JSON_BOOLEAN) /* it takes every word for true */
+            value = strcmp(value, "true") == 0 ? "1" : "0";
+        if (!add_cell(line, at++, value, s->json))
             return false;
     }
     const char *color = !s->json && s->table->color ? s->table->color(row, s->cell) : NULL;

@@ -186,3 +186,37 @@ const char *time_format(uint64_t ns, int digits, char buf[TIME_TEXT])
     snprintf(buf, TIME_TEXT, "%s%sZ", date, part);
     return buf;
 }
+
+/* The clock time behind a date: "", "T12:30", "T12:30:15" or with a fraction of a second, and "Z".
+ */
+static bool take_clock(const char *text, struct tm *tm, uint64_t *ret_ns)
+{
+    const char *rest = text;
+    uint64_t unit = 100000000;
+    if (*rest == 'T' || *rest == ' ') {
+        rest = strptime(rest + 1, "%H:%M", tm);
+        if (rest && *rest == ':')
+            rest = strptime(rest + 1, "%S", tm);
+        if (rest && *rest == '.') {
+            for (rest++; *rest >= '0' && *rest <= '9' && unit; rest++, unit /= 10)
+                *ret_ns += unit * (uint64_t)(*rest - '0');
+        }
+    }
+    return rest && (!*rest || strcmp(rest, "Z") == 0);
+}
+
+bool time_parse(const char *text, uint64_t *ret_ns)
+{
+    struct tm tm = {0}, back;
+    uint64_t part = 0;
+    const char *rest = strptime(text, "%Y-%m-%d", &tm);
+    if (!rest || !take_clock(rest, &tm, &part))
+        return false;
+    int day = tm.tm_mday;
+    time_t seconds = timegm(&tm);
+    if (seconds < 0 || (uint64_t)seconds > INT64_MAX / 1000000000 || !gmtime_r(&seconds, &back) ||
+        back.tm_mday != day)
+        return false;
+    *ret_ns = (uint64_t)seconds * 1000000000 + part;
+    return true;
+}

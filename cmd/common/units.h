@@ -39,4 +39,9 @@ const char *amount_format(double n, char buf[UNITS_TEXT]);
 #define TIME_TEXT 40
 const char *time_format(uint64_t ns, int digits, char buf[TIME_TEXT]);
 
+/* Back: a date of years up to 2262, UTC, such as 2026-01-31, 2026-01-31T12:00 or
+ * 2026-01-31T12:00:00.123Z. False: it is none; the output is untouched. */
+#define TIME_EXPECTED "a time such as 2026-01-31T12:00:00Z or 2026-01-31"
+bool time_parse(const char *text, uint64_t *ret_ns);
+
 #endif
