@@ -2,6 +2,7 @@
  *
  * A book is the public structure itself: entries sorted by peer, each string a block of its own, as
  * book_from_records makes it. Two entries are the same if their addresses are. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +101,21 @@ int weft_addrbook_save(weft_book_lock *lock, const weft_addrbook *book)
     }
     buf_fini(&data);
     return rc;
+}
+
+int weft_addrbook_set_aside(weft_book_lock *lock, char **ret_path)
+{
+    char aside[DISK_PATH];
+    if (!lock || !ret_path)
+        return WEFT_EINVAL;
+    int rc = disk_set_aside(lock->path, aside);
+    if (rc < 0)
+        return rc == -ENOENT ? WEFT_ENOTFOUND : transport_error(rc);
+    char *path = mem_strdup(aside);
+    if (!path)
+        return WEFT_ENOMEM;
+    *ret_path = path;
+    return 0;
 }
 
 /* ---- Books ---- */

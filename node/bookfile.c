@@ -121,7 +121,8 @@ int weft_addrbook_damage_text(const weft_addrbook_damage *d, char *buf, size_t s
     if (d->n_places && d->expected)
         n += (size_t)snprintf(text + n, sizeof(text) - n, "of %llu ",
                               (unsigned long long)d->expected);
-    n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", d->kept == 1 ? "entry" : "entries",
+    n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s",
+                          (d->expected ? d->expected : d->kept) == 1 ? "entry" : "entries",
                           d->n_places ? " kept" : "");
     if (d->n_places)
         n += (size_t)snprintf(text + n, sizeof(text) - n, ", %llu bytes lost%s, damaged at",

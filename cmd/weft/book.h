@@ -2,13 +2,14 @@
 #ifndef CMD_WEFT_BOOK_H
 #define CMD_WEFT_BOOK_H
 
-#include <stdbool.h>
-
 #include <weft/weft.h>
 
-enum book_format { BOOK_TABLE, BOOK_JSON, BOOK_TSV, BOOK_TEXT };
+#include "../common/table.h"
 
 /* Print to stdout. False: out of memory, or the output failed. */
-bool book_print(const weft_addrbook *book, enum book_format format);
+bool book_print(const weft_addrbook *book, enum table_form form);
+
+/* "linked", "banned", "failing" and so on, of an entry at a moment. */
+const char *entry_state(const weft_addrbook_entry *e, uint64_t now_ns);
 
 #endif

@@ -76,9 +76,10 @@ static int help(int argc, char **argv)
     const struct command *command = find(argv[1]);
     if (!command)
         return unknown(argv[1]);
-    argv[0] = argv[1];
-    argv[1] = (char[]){"--help"};
-    return command->run(2, argv);
+    char *verb = argc > 2 ? argv[2] : NULL; /* 'weft help addrbook why' */
+    char *args[] = {argv[1], verb ? verb : (char[]){"--help"}, verb ? (char[]){"--help"} : NULL,
+                    NULL};
+    return command->run(verb ? 3 : 2, args);
 }
 
 int main(int argc, char **argv)

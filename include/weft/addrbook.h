@@ -42,6 +42,11 @@ WEFT_API void weft_addrbook_unlock(weft_book_lock *lock);
  * bytes), WEFT_ELIMIT (64 MiB), WEFT_ENOMEM. */
 WEFT_API int weft_addrbook_save(weft_book_lock *lock, const weft_addrbook *book);
 
+/* Keep what the locked file holds now under a further name, FILE.corrupt-TIME, told in *ret_path
+ * (free it with weft_free), so that the next save does not lose it. [any] Errors: WEFT_ENOTFOUND,
+ * WEFT_EACCESS, WEFT_ENOSPC, WEFT_EIO, WEFT_ENOMEM. */
+WEFT_API int weft_addrbook_set_aside(weft_book_lock *lock, char **ret_path);
+
 #define WEFT_DAMAGE_PLACES 8
 
 /* What weft_addrbook_repair found. */

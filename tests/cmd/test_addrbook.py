@@ -1,0 +1,448 @@
+"""weft addrbook: every verb on a file and on a live router, what keeps the two apart, and damaged files."""
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+import threading
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+import harness  # noqa: E402  (found by the line above)
+
+ARM = "tcp://10.0.0.1:7400/robot.arm"
+BASE = "tcp://robot.lan:7400/robot.base"
+EYE = "unix:///run/weft.sock/robot.eye"
+NODE_ID = "0123456789abcdef0123456789abcdef"
+
+
+def entry(peer, **fields):
+    return {"peer": peer, **fields}
+
+
+class Books(harness.Case):
+    def setUp(self):
+        super().setUp()
+        self.file = os.path.join(self.folder, "book")
+
+    def book(self, verb, *args, code=0, of=None):
+        """Standard output of `weft addrbook VERB BOOK ARGS`."""
+        return self.run_weft("addrbook", verb, of or self.file, *args, code=code)
+
+    def fails(self, verb, *args, of=None, code=1):
+        """What it says on standard error."""
+        proc = self.weft("addrbook", verb, of or self.file, *args, split=True)
+        proc.expect_exit(code)
+        self.assertEqual(proc.lines, [])
+        return "\n".join(proc.errors)
+
+    def entries(self, of=None):
+        found = json.loads(self.book("dump", "--json", of=of))["addrbook"]
+        return {one["peer"]: one for one in found}
+
+    def write_json(self, *entries, name="entries.json"):
+        path = os.path.join(self.folder, name)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({"addrbook": list(entries)}, file)
+        return path
+
+    def content(self, path=None):
+        with open(path or self.file, "rb") as file:
+            return file.read()
+
+    def flip(self, at, path=None):
+        with open(path or self.file, "r+b") as file:
+            file.seek(at)
+            byte = file.read(1)[0]
+            file.seek(at)
+            file.write(bytes([byte ^ 0x40]))
+
+
+class Files(Books):
+    def test_add_makes_the_file(self):
+        self.assertEqual(self.book("add", ARM, EYE).splitlines(), [f"added {ARM}", f"added {EYE}"])
+        self.assertEqual(stat.S_IMODE(os.stat(self.file).st_mode), 0o600)
+        found = self.entries()
+        self.assertEqual(list(found), [ARM, EYE])
+        self.assertEqual((found[ARM]["origin"], found[ARM]["persistent"]), ("configured", True))
+        self.assertEqual(os.listdir(self.folder), ["book"])
+
+    def test_add_says_how_it_is_dialled(self):
+        self.book("add", ARM, "--no-persistent", "--max-attempts", "3", "--backoff", "250ms", "--max-backoff", "2m",
+                  "--multiplier", "2.25")
+        one = self.entries()[ARM]
+        self.assertEqual([one[name] for name in ("persistent", "max_attempts", "default_backoff_ms", "max_backoff_ms",
+                                                 "multiplier")], [False, 3, 250, 120000, 2.25])
+        # What is not said again stays.
+        self.assertEqual(self.book("add", ARM, "--backoff", "1s"), f"configured {ARM}")
+        one = self.entries()[ARM]
+        self.assertEqual((one["persistent"], one["max_attempts"], one["default_backoff_ms"]), (False, 3, 1000))
+        self.assertIn("unchanged", self.book("add", ARM))
+
+    def test_add_refuses_what_is_no_peer(self):
+        self.book("add", ARM)
+        before = self.content()
+        for url, words in (("nonsense", "nonsense"), ("tcp://h:99999/x", "port"), ("ftp://h:1/x", "ftp"),
+                           ("tcp://0.0.0.0:7400/x", "cannot|can be dialled")):
+            self.assertRegex(self.fails("add", BASE, url), words)
+            self.assertEqual(self.content(), before)
+
+    def test_remove(self):
+        self.book("add", ARM, EYE, BASE)
+        self.assertEqual(self.book("remove", "robot.arm", EYE).splitlines(), [f"removed {ARM}", f"removed {EYE}"])
+        self.assertEqual(list(self.entries()), [BASE])
+
+    def test_remove_takes_all_names_of_the_node(self):
+        self.book("add", "--from", self.write_json(entry(ARM, node_id=NODE_ID), entry(EYE, node_id=NODE_ID),
+                                                   entry(BASE)))
+        self.assertEqual(self.book("remove", NODE_ID[:6]).splitlines(),
+                         [f"removed {ARM}", f"removed {EYE}, another name of the same node"])
+        self.assertEqual(list(self.entries()), [BASE])
+
+    def test_ban_and_unban(self):
+        self.book("add", ARM, EYE)
+        self.assertEqual(self.book("ban", "robot.arm", "--until", "2200-01-31T12:00"),
+                         f"banned {ARM} until 2200-01-31T12:00:00Z")
+        self.assertEqual(self.book("ban", EYE, BASE).splitlines(),
+                         [f"banned {EYE} for ever", f"banned {BASE} for ever, which was not in the book"])
+        found = self.entries()
+        self.assertEqual({one["state"] for one in found.values()}, {"banned"})
+        self.assertEqual(found[ARM]["banned_until"], "2200-01-31T12:00:00.000Z")
+        self.assertEqual(found[EYE]["banned_until"], "for ever")
+        self.assertRegex(self.book("ban", ARM, "--for", "7d"), r"until 20\d\d-")
+        self.assertEqual(self.book("unban", "robot.arm", "robot.base", EYE).splitlines(),
+                         [f"unbanned {ARM}", f"unbanned {BASE}", f"unbanned {EYE}"])
+        self.assertNotIn("banned", {one["state"] for one in self.entries().values()})
+        self.assertIn("is not banned", self.book("unban", ARM))
+
+    def test_pin_and_unpin(self):
+        self.book("add", ARM, "--no-persistent")
+        self.assertEqual(self.book("pin", "robot.arm"), f"pinned {ARM}")
+        self.assertIn("unchanged", self.book("pin", ARM))
+        self.assertTrue(self.entries()[ARM]["persistent"])
+        self.assertEqual(self.book("unpin", ARM), f"unpinned {ARM}")
+        self.assertFalse(self.entries()[ARM]["persistent"])
+
+    def test_mistyped_peers_change_nothing(self):
+        self.book("add", ARM, EYE)
+        before = self.content()
+        for verb in ("remove", "ban", "unban", "pin", "unpin", "why"):
+            self.assertIn(f"did you mean {ARM}?", self.fails(verb, "robot.amr"))
+            self.assertIn("no such entry", self.fails(verb, "quite.another"))
+        self.assertIn("did you mean", self.fails("remove", EYE, "robot.amr"))
+        self.assertIn("not found", self.fails("remove", ARM, of=self.file + ".none"))
+        self.assertEqual(self.content(), before)
+
+    def test_one_path_of_two_nodes(self):
+        other = "tcp://10.0.0.2:7400/robot.arm"
+        self.book("add", ARM, other)
+        words = self.fails("remove", "robot.arm")
+        self.assertIn("several peers", words)
+        self.assertIn(other, words)
+        self.book("remove", other)
+
+    def test_dry_run_changes_nothing(self):
+        self.book("add", ARM)
+        before = self.content()
+        again = os.path.join(self.folder, "again")
+        self.assertEqual(self.book("add", EYE, "--dry-run"), f"would add {EYE}")
+        self.assertEqual(self.book("remove", ARM, "--dry-run"), f"would remove {ARM}")
+        self.assertEqual(self.book("ban", ARM, "--dry-run"), f"would ban {ARM} for ever")
+        self.assertEqual(self.book("unpin", ARM, "--dry-run"), f"would unpin {ARM}")
+        self.assertIn(f"would add {ARM}", self.book("merge", self.file, "--dry-run", of=again))
+        self.assertEqual(self.content(), before)
+        self.assertFalse(os.path.exists(again))
+
+    def test_a_symbolic_link_stays_one(self):
+        target = os.path.join(self.folder, "target")
+        os.symlink("target", self.file)
+        self.book("add", ARM)
+        os.chmod(target, 0o640)
+        self.book("add", EYE)
+        self.assertTrue(os.path.islink(self.file))
+        self.assertEqual(stat.S_IMODE(os.stat(target).st_mode), 0o640)
+        self.assertEqual(list(self.entries(target)), [ARM, EYE])
+
+    def test_a_folder_that_is_not_there(self):
+        self.assertIn("No such file or directory", self.fails("add", ARM, of=self.folder + "/none/book"))
+
+
+class RoundTrip(Books):
+    """dump --json, add --from into nothing, dump --json: the same, byte for byte."""
+
+    ODD = [
+        entry("tcp://[fe80::1%eth0]:7400/robot.arm?key=a%20b", node_id=NODE_ID, origin="gossip",
+              source="tcp://teller.lan:1/t", multiplier=1.37, attempts=4294967295, failed_attempts=7,
+              max_attempts=1, backoff_ns=1, default_backoff_ns=999999999, max_backoff_ns=3600000000001,
+              last_success_ns=1700000000123456789, added_ns=1, banned_until_ns=9223372036854775807, persistent=False),
+        entry("unix:///run/ünïcödé-€.sock/robot.eye",
+              last_error='quote " backslash \\ tab\t newline\n bell\x07 ünï € \U0001f916', origin="inbound"),
+        entry("unix:///run/weft/plain", origin="observed", banned_until_ns=1700000000000000001),
+        entry("inproc://name/path", persistent=True),
+        entry("tcp://Robot.LAN:1/", multiplier=1.23456788),
+        entry("tcp://127.0.0.1:65535"),
+    ]
+
+    def test_odd_entries(self):
+        self.book("add", "--from", self.write_json(*self.ODD))
+        found = self.entries()
+        self.assertEqual(len(found), len(self.ODD))
+        for one in self.ODD:  # what was given is there, exactly
+            got = found[one["peer"]]
+            for name, value in one.items():
+                self.assertEqual(got["failed" if name == "failed_attempts" else name], value, (one["peer"], name))
+        first = self.book("dump", "--json")
+        path = os.path.join(self.folder, "dump.json")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(first)
+        again = os.path.join(self.folder, "again")
+        self.book("add", "--from", path, of=again)
+        self.assertEqual(self.book("dump", "--json", of=again), first)
+        # All but the owner's id, and the sum over it, is the same file.
+        self.assertEqual(self.content(again)[28:-4], self.content()[28:-4])
+        lines = self.book("add", "--from", path, of=again).splitlines()
+        self.assertTrue(all(line.startswith("unchanged ") for line in lines), lines)
+
+    def test_through_a_pipe(self):
+        self.book("add", ARM, EYE)
+        proc = self.weft("addrbook", "add", self.file + "2", "--from", "-", stdin=subprocess.PIPE)
+        proc.process.stdin.write(self.book("dump", "--json"))
+        proc.process.stdin.close()
+        self.assertEqual(proc.expect_exit(0), [f"added {ARM}", f"added {EYE}"])
+
+    def test_what_a_router_wrote(self):
+        a = self.router("lab.a")
+        b = self.router("lab.b", peers=[a.url])
+        b.wait_peer("lab.a")
+        b.proc.terminate()
+        path = os.path.join(self.folder, "dump.json")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(self.book("dump", "--json", of=b.addrbook))
+        self.book("add", "--from", path)
+        self.assertEqual(self.content()[28:-4], self.content(b.addrbook)[28:-4])
+
+    def test_replaces_and_says_so(self):
+        self.book("add", ARM, EYE)
+        path = self.write_json(entry(ARM, attempts=5))
+        self.assertEqual(self.book("add", "--from", path), f"replaced {ARM}")
+        self.assertEqual(self.entries()[ARM]["attempts"], 5)
+        self.assertEqual(len(self.entries()), 2)
+
+    def test_mistakes_are_told_with_their_place(self):
+        self.book("add", EYE)
+        before = self.content()
+        for text, words in (
+                ('{"addrbook": [', "entries.json:1:"),
+                ('{"addrbok": []}', 'expected {"addrbook"'),
+                ('{"addrbook": [7]}', "entry 1: expected an object"),
+                ('{"addrbook": [{"persistent": true}]}', 'entry 1: expected a "peer"'),
+                (json.dumps([entry(ARM), entry("tcp://h:x/a")]), r"entry 2 \(tcp://h:x/a\): .*port"),
+                (json.dumps([entry(ARM, persitent=True)]), '"persitent" is no field of an entry; did you mean persist'),
+                (json.dumps([entry(ARM, attempts=-1)]), "attempts: expected a whole number"),
+                (json.dumps([entry(ARM, added="yesterday")]), "added: expected a time"),
+                (json.dumps([entry(ARM, node_id="12")]), "node_id: expected 32 hex digits"),
+                (json.dumps([entry(ARM, origin="hearsay")]), "origin: expected configured, gossip"),
+                (json.dumps([entry(ARM), entry("tcp://10.0.0.1:7400/other")]), "entry 2 .*the same address")):
+            path = os.path.join(self.folder, "entries.json")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            with self.subTest(text):
+                self.assertRegex(self.fails("add", "--from", path), words)
+                self.assertEqual(self.content(), before)
+
+
+class Why(Books):
+    def test_of_a_file(self):
+        self.book("add", "--from", self.write_json(
+            entry(ARM, node_id=NODE_ID, origin="gossip", source="tcp://teller:1/t", attempts=12, failed_attempts=10,
+                  last_error="connection \x1b[31mrefused", persistent=False, added_ns=1700000000000000000),
+            entry(EYE, node_id=NODE_ID, last_success_ns=1700000000000000000), entry(BASE)))
+        text = self.book("why", ARM)
+        for words in (ARM, "told by tcp://teller:1/t", "2023-11-14T22:13:20Z", NODE_ID, f"also +{EYE}",
+                      "12, 10 failed in a row; given up at 10", r"last error +connection \\x1b\[31mrefused"):
+            self.assertRegex(text, words)
+        self.assertEqual(text.splitlines()[-1],
+                         "A node that opens this book dials it once more, and drops it if that fails.")
+        self.assertEqual(self.book("why", BASE).splitlines()[-1],
+                         "A node that opens this book dials it within two seconds.")
+        both = self.book("why", NODE_ID[:8])  # both names of the node
+        self.assertIn(f"\n{EYE}\n", "\n" + both)
+        self.book("ban", ARM, "--for", "2h")
+        for peer in (ARM, EYE):  # a ban is of the node
+            self.assertRegex(self.book("why", peer).splitlines()[-1], r"^It is banned until 20.*, for 11\dm more")
+
+    def test_json(self):
+        self.book("add", ARM, BASE)
+        self.book("ban", ARM)
+        found = json.loads(self.book("why", "robot.arm", "--json"))["entries"]
+        self.assertEqual([(one["peer"], one["state"]) for one in found], [(ARM, "banned")])
+        self.assertIn("banned for ever", found[0]["next"])
+        self.assertIsNone(found[0]["link"])
+
+
+class Merge(Books):
+    def test_newest_wins_and_no_ban_is_lost(self):
+        other = os.path.join(self.folder, "other")
+        old, new = 1700000000000000000, 1700000001000000000
+        self.book("add", "--from", self.write_json(
+            entry(ARM, last_success_ns=old, attempts=1, banned_until_ns=9223372036854775807),
+            entry(EYE, last_success_ns=new, attempts=2), entry("tcp://10.0.0.9:1/same", added_ns=old)))
+        self.book("add", "--from", self.write_json(
+            entry(ARM, last_success_ns=new, attempts=10), entry(EYE, last_success_ns=old, attempts=20),
+            entry(BASE, added_ns=old), entry("tcp://10.0.0.9:1/same", added_ns=old)), of=other)
+        id_before = self.content()[12:28]
+        self.assertEqual(self.book("merge", other).splitlines(),
+                         [f"updated {ARM}, newer in {other}", f"added {BASE}, from {other}",
+                          f"{other}: 1 added, 1 updated, 2 as they were"])
+        found = self.entries()
+        self.assertEqual({peer: one["attempts"] for peer, one in found.items()},
+                         {ARM: 10, EYE: 2, BASE: 0, "tcp://10.0.0.9:1/same": 0})
+        self.assertEqual(found[ARM]["state"], "banned")
+        self.assertEqual(self.content()[12:28], id_before)
+        self.assertIn("0 added, 0 updated, 4 as they were", self.book("merge", other))
+
+    def test_several_into_a_new_file(self):
+        one, two = (os.path.join(self.folder, name) for name in ("one", "two"))
+        self.book("add", ARM, of=one)
+        self.book("add", EYE, of=two)
+        self.book("merge", one, two)
+        self.assertEqual(list(self.entries()), [ARM, EYE])
+        self.assertIn("not found", self.fails("merge", one, one + ".none"))
+
+    def test_from_a_live_node(self):
+        a = self.router("lab.a")
+        b = self.router("lab.b", peers=[a.url])
+        b.wait_peer("lab.a")
+        self.assertIn(f"added {a.url}, from {b.sock}", self.book("merge", b.sock))
+        self.assertEqual(list(self.entries()), [a.url])
+
+
+class Damage(Books):
+    def setUp(self):
+        super().setUp()
+        self.book("add", ARM, BASE, EYE)
+        self.sound = self.content()
+        self.first_end = 28 + 8 + int.from_bytes(self.sound[28:32], "big")
+
+    def test_check(self):
+        self.assertEqual(self.book("check"), f"{self.file}: sound, 3 entries")
+        self.assertTrue(json.loads(self.book("check", "--json"))["sound"])
+        self.flip(60)
+        words = f"damaged, 2 of 3 entries kept, {self.first_end - 28} bytes lost, damaged at: " \
+                f"bytes 28 to {self.first_end - 1}"
+        self.assertEqual(self.book("check", code=1), f"{self.file}: {words}")
+        found = json.loads(self.book("check", "--json", code=1))
+        self.assertEqual((found["sound"], found["entries"], found["entries_expected"], found["damage"]),
+                         (False, 2, 3, [{"from": 28, "to": self.first_end}]))
+        self.assertIn("weft addrbook check", self.fails("dump"))
+        self.assertIn("weft addrbook check", self.fails("add", ARM))
+
+    def test_repair(self):
+        self.flip(60)
+        damaged = self.content()
+        self.assertIn("would write", self.book("check", "--repair", "--dry-run", code=1))
+        self.assertEqual(self.content(), damaged)
+        text = self.book("check", "--repair")
+        aside = re.search(r"^the damaged file is kept as (.*)$", text, re.M).group(1)
+        self.assertEqual(self.content(aside), damaged)
+        self.assertEqual(list(self.entries()), [BASE, EYE])
+        self.assertEqual(self.content()[12:28], self.sound[12:28])
+        self.assertIn("sound", self.book("check", "--repair"))  # and writes nothing now
+        self.assertEqual(len(os.listdir(self.folder)), 2)
+
+    def test_repair_elsewhere(self):
+        self.flip(60)
+        damaged = self.content()
+        out = os.path.join(self.folder, "out")
+        self.assertIn(f"{out} written with 2 entries", self.book("check", "--repair", "-o", out))
+        self.assertEqual(self.content(), damaged)
+        self.assertEqual(list(self.entries(out)), [BASE, EYE])
+
+    def test_a_file_that_was_cut_off(self):
+        with open(self.file, "r+b") as file:
+            file.truncate(self.first_end + 5)
+        self.assertIn("1 entry kept", self.book("check", code=1))
+        self.book("check", "--repair")
+        self.assertEqual(list(self.entries()), [ARM])
+
+    def test_what_is_no_book(self):
+        with open(self.file, "w", encoding="utf-8") as file:
+            file.write("self: tcp://0.0.0.0:7400/x\n")
+        self.assertRegex(self.fails("check"), "byte 0: expected .*nothing of it can be used")
+        self.fails("check", "--repair")
+        self.assertEqual(self.content(), b"self: tcp://0.0.0.0:7400/x\n")
+
+    def test_a_router_goes_on_with_what_is_sound(self):
+        router = harness.Router(self, "lab.a")
+        os.rename(self.file, router.addrbook)
+        self.flip(60, router.addrbook)
+        damaged = self.content(router.addrbook)
+        router.start()
+        aside = router.proc.wait_line(r"2 of 3 entries kept.*set aside as (\S+)").group(1)
+        self.assertEqual(self.content(aside), damaged)
+        self.assertEqual(list(self.entries(router.sock)), [BASE, EYE])
+        router.proc.kill9()  # what was kept was written before anything else
+        self.assertEqual(list(self.entries(router.addrbook)), [BASE, EYE])
+
+
+class Held(Books):
+    """A file that a running router holds."""
+
+    def setUp(self):
+        super().setUp()
+        self.a = self.router("lab.a")
+
+    def test_is_changed_by_nobody_else(self):
+        path = self.a.addrbook
+        for verb, args in (("add", [ARM]), ("remove", [ARM]), ("ban", [ARM]), ("pin", [ARM]), ("merge", [path]),
+                           ("check", ["--repair"])):
+            words = self.fails(verb, *args, of=path)
+            for part in (path, f"in use by process {self.a.proc.pid}", "by its URL", "end it first"):
+                self.assertIn(part, words)
+        self.assertIn("empty", self.book("dump", of=path))  # reading is free
+        self.assertIn("sound", self.book("check", of=path))
+
+    def test_is_no_second_routers(self):
+        other = harness.Router(self, "lab.b")
+        other.addrbook = self.a.addrbook
+        with open(other.config, "a", encoding="utf-8") as file:
+            file.write("")
+        with open(other.config, encoding="utf-8") as file:
+            lines = [line for line in file if not line.startswith("addrbook:")]
+        with open(other.config, "w", encoding="utf-8") as file:
+            file.writelines([*lines, f"addrbook: {self.a.addrbook}\n"])
+        other.start(ready=False)
+        words = "\n".join(other.proc.expect_exit(1))
+        self.assertIn(f"in use by process {self.a.proc.pid}", words)
+        self.assertIn("a file of its own", words)
+
+    def test_is_free_when_the_router_is_gone(self):
+        self.a.proc.kill9()
+        self.book("add", ARM, of=self.a.addrbook)
+        self.a.start()
+        self.assertEqual(list(self.entries(self.a.sock)), [ARM])
+        self.a.proc.terminate()
+        self.book("remove", ARM, of=self.a.addrbook)
+        self.assertEqual([name for name in os.listdir(self.folder) if name.endswith(".lock")], [])
+
+    def test_two_tools_at_a_time(self):
+        """Of many that add at the same time each is either done or refused; none is lost."""
+        peers = [f"tcp://10.0.1.{i}:7400/x" for i in range(12)]
+        codes = {}
+
+        def add(peer):
+            codes[peer] = subprocess.run([harness.program("weft"), "addrbook", "add", self.file, peer],
+                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode
+        threads = [threading.Thread(target=add, args=(peer,)) for peer in peers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertLessEqual(set(codes.values()), {0, 1})
+        self.assertEqual(sorted(self.entries()), sorted(peer for peer in peers if codes[peer] == 0))
+        self.assertIn(0, codes.values())
+
+
+if __name__ == "__main__":
+    harness.main()
