@@ -104,6 +104,7 @@ class Logs(harness.Case):
         proc.wait_line(harness.READY)
         proc.terminate()
         self.assertTrue(any(re.search(" info .*closing", line) for line in proc.errors), proc.tail())
+        self.assertFalse(any("journal" in line for line in proc.errors), proc.tail())
 
     def test_no_journal_at_all(self):
         if os.path.exists("/run/systemd/journal/socket"):

@@ -35,11 +35,11 @@ class Manager:
         """Until the pattern has been heard so often, from the last wait on."""
         deadline, seen = time.monotonic() + harness.PATIENCE, 0
         while seen < count:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{pattern!r} not heard in {self.heard[-20:]}")
             try:
                 text = self.socket.recv(4096).decode()
             except TimeoutError:
-                if time.monotonic() > deadline:
-                    raise AssertionError(f"{pattern!r} not heard in {self.heard}") from None
                 continue
             self.heard.append(text)
             found = re.search(pattern, text, re.M)
