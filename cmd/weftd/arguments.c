@@ -47,6 +47,7 @@ static const char help[] =
     "  log: info                                 # or {level: info, format: json}\n"
     "  access: {info: local, control: unix}      # who may ask and steer: none, unix, local, any\n"
     "  pid_file: /run/weft/weftd.pid\n"
+    "  http: {listen: [127.0.0.1:7480]}          # metrics and a page (docs/metrics.md)\n"
     "  role: auto                                # peer, client or leaf\n"
     "  path: robot.base                          # only without self\n"
     "  allow_base: false                         # with a network: take dndm peers all the same\n"

@@ -29,6 +29,8 @@ void config_fini(struct config *config)
         xfree(config->peers[i].url);
     xfree(config->peers);
     names_fini(&config->listen);
+    names_fini(&config->http.listen);
+    names_fini(&config->http.names);
     xfree(config->self);
     xfree(config->advertise);
     xfree(config->network);

@@ -17,6 +17,13 @@ struct config_peer {
     weft_dial_options dial;
 };
 
+/* The HTTP listener. */
+struct config_http {
+    struct names listen; /* as http_address_parse takes them; empty: off */
+    struct names names;  /* host names it is asked by, besides localhost */
+    bool remote;         /* other hosts may ask */
+};
+
 struct config {
     char *self;          /* NULL: dial only */
     char *advertise;     /* NULL: as self */
@@ -34,6 +41,7 @@ struct config {
     uint64_t info, control; /* enum weft_access: who may ask, and who may steer */
     uint32_t linger_ms;
     uint64_t max_frame, max_peers, max_routes, outbox;
+    struct config_http http;
 };
 
 /* Fill with the defaults of the library. */

@@ -65,6 +65,13 @@ static void explain_addrbook(const char *file, struct problems *problems)
     check_folder("addrbook", file, strlen(file), problems);
 }
 
+static void explain_http(const char *address, struct problems *problems)
+{
+    printf("http          %s\n", address);
+    if (strncmp(address, "unix:", 5) == 0)
+        check_folder("http.listen", address + 5, strlen(address + 5), problems);
+}
+
 void config_explain(const struct config *config, struct problems *problems)
 {
     static const char *const roles[] = {"", "peer", "client", "leaf"};
@@ -96,4 +103,6 @@ void config_explain(const struct config *config, struct problems *problems)
         printf("pid file      %s\n", config->pid_file);
         check_folder("pid_file", config->pid_file, strlen(config->pid_file), problems);
     }
+    for (size_t i = 0; i < config->http.listen.count; i++)
+        explain_http(config->http.listen.items[i], problems);
 }

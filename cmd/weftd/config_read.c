@@ -7,6 +7,7 @@
  *          ├─ access: {info, control}
  *          ├─ listen: [URL …]
  *          ├─ peers:  [URL | {url, persistent, max_backoff, backoff, multiplier, max_attempts} …]
+ *          ├─ http:   {listen, names, remote} (config_http.c)
  *          └─ limits: {max_frame, peers, routes, outbox} */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include "../common/memory.h"
 #include "../common/units.h"
 #include "config.h"
+#include "config_http.h"
 #include "yaml_fields.h"
 
 #define FILE_MAX (1024 * 1024)
@@ -262,6 +264,7 @@ static const struct field top_fields[] = {
     CONFIG("path", read_string, path, 0, 0, NULL, NULL),
     CONFIG("role", read_choice, role, 0, 0, roles, "auto, peer, client or leaf"),
     CONFIG("allow_base", read_bool, allow_base, 0, 0, NULL, NULL),
+    CONFIG("http", read_http, http, 0, 0, NULL, NULL),
 };
 _Static_assert(COUNT_OF(top_fields) <= FIELDS_MAX, "raise FIELDS_MAX");
 

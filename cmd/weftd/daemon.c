@@ -61,6 +61,12 @@ static void on_event(weft_node *node, const weft_event *event, void *user)
     struct daemon *d = user;
     if (event->type == WEFT_EVENT_PEER_UP || event->type == WEFT_EVENT_PEER_DOWN)
         service_changed(&d->service);
+    http_event(d->http, event);
+}
+
+static void on_http_log(enum weft_log_level level, const char *text, void *user)
+{
+    daemon_log(user, level, "http", text);
 }
 
 /* ---- Signals --------------------------------------------------------------------------------- */
@@ -87,6 +93,7 @@ static void close_down(struct daemon *d, int number)
     daemon_log(d, WEFT_LOG_INFO, "closing", text);
     d->node = NULL;
     service_stopping(&d->service);
+    http_close(d->http);
     weft_node_detach(node, on_detached, d);
 }
 
@@ -215,6 +222,9 @@ static int start_node(struct daemon *d)
     if (code != EXIT_OK)
         return code;
     code = dial_peers(d);
+    if (code == EXIT_OK &&
+        http_open(&d->loop, d->node, &d->config->http, on_http_log, d, &d->http) < 0)
+        code = EXIT_FAILED;
     if (code != EXIT_OK) {
         weft_node_detach(d->node, NULL, NULL);
         d->node = NULL;
@@ -255,6 +265,7 @@ int daemon_run(const struct arguments *args, struct config *config)
     if (code != EXIT_OK)
         close_handles(&d);
     uv_run(&d.loop, UV_RUN_DEFAULT);
+    http_free(d.http);
     uv_loop_close(&d.loop);
     pidfile_close(&d.pidfile);
 out:

@@ -6,6 +6,7 @@
 
 #include "arguments.h"
 #include "config.h"
+#include "http.h"
 #include "log.h"
 #include "pidfile.h"
 #include "service.h"
@@ -24,6 +25,7 @@ struct daemon {
     enum log_format format;       /* resolved */
     struct pidfile pidfile;
     struct service service;
+    struct http *http; /* NULL: off */
 };
 
 /* Run a node until SIGTERM or SIGINT. Returns the exit code. `config` is kept up to date when it is

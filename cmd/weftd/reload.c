@@ -119,14 +119,15 @@ static bool same_names(const struct names *a, const struct names *b)
     return same;
 }
 
-static void diff_listen(const struct config *old, const struct config *new, struct changes *changes)
+static void diff_names(struct changes *changes, const char *setting, const struct names *from,
+                       const struct names *to)
 {
     char was[LIST_TEXT], is[LIST_TEXT];
-    if (same_names(&old->listen, &new->listen))
+    if (same_names(from, to))
         return;
-    struct change *change = add(changes, CHANGE_RESTART, "listen");
-    xreplace(&change->from, list_text(&old->listen, was));
-    xreplace(&change->to, list_text(&new->listen, is));
+    struct change *change = add(changes, CHANGE_RESTART, setting);
+    xreplace(&change->from, list_text(from, was));
+    xreplace(&change->to, list_text(to, is));
 }
 
 static void diff_restart(const struct config *old, const struct config *new,
@@ -136,7 +137,7 @@ static void diff_restart(const struct config *old, const struct config *new,
     char was[UNITS_TEXT], is[UNITS_TEXT];
     diff_text(changes, CHANGE_RESTART, "self", old->self, new->self);
     diff_text(changes, CHANGE_RESTART, "advertise", old->advertise, new->advertise);
-    diff_listen(old, new, changes);
+    diff_names(changes, "listen", &old->listen, &new->listen);
     diff_text(changes, CHANGE_RESTART, "network", old->network, new->network);
     diff_text(changes, CHANGE_RESTART, "path", old->path, new->path);
     diff_text(changes, CHANGE_RESTART, "role", roles[config_role(old)], roles[config_role(new)]);
@@ -150,6 +151,10 @@ static void diff_restart(const struct config *old, const struct config *new,
     diff_text(changes, CHANGE_RESTART, "access.control", config_access_name(old->control),
               config_access_name(new->control));
     diff_text(changes, CHANGE_RESTART, "pid_file", old->pid_file, new->pid_file);
+    diff_names(changes, "http.listen", &old->http.listen, &new->http.listen);
+    diff_names(changes, "http.names", &old->http.names, &new->http.names);
+    diff_text(changes, CHANGE_RESTART, "http.remote", old->http.remote ? "true" : "false",
+              new->http.remote ? "true" : "false");
 }
 
 void config_diff(const struct config *old, const struct config *new, struct changes *ret_changes)

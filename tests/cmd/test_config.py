@@ -34,6 +34,7 @@ access: {info: any, control: none}
 pid_file: FOLDER/pid
 role: peer
 allow_base: true
+http: {listen: [0.0.0.0:7480, unix:FOLDER/http.sock], names: [robot.lan], remote: true}
 """
 
 # The text, and where and what the complaint is: line, column, words.
@@ -73,6 +74,16 @@ MISTAKES = [
     ("access", SELF + "access: {info: all}\n", 2, 16, ["access.info", "all", "none, unix, local or any"]),
     ("access that is no mapping", SELF + "access: any\n", 2, 9, ["access", "a mapping of info and control"]),
     ("pid_file", SELF + "pid_file: [a]\n", 2, 11, ["pid_file", "found a list", "a text"]),
+    ("http that is no mapping", SELF + "http: 7480\n", 2, 7, ["http", "a mapping of listen, names and remote"]),
+    ("unknown key of http", SELF + "http: {lissen: []}\n", 2, 8, ["http", 'did you mean "listen"']),
+    ("address without a port", SELF + "http: {listen: [127.0.0.1]}\n", 2, 17, ["http.listen[0]", "127.0.0.1:7480"]),
+    ("address that is a name", SELF + "http:\n  listen:\n    - '[::1]:80'\n    - robot:80\n", 5, 7,
+     ["http.listen[1]", "robot:80", "unix:/PATH"]),
+    ("address for all", SELF + "http: {listen: ['[::1]:1', '0.0.0.0:7480'], remote: false}\n", 2, 28,
+     ["http.listen[1]", "other hosts", "remote: true"]),
+    ("addresses that are no list", SELF + "http: {listen: 127.0.0.1:7480}\n", 2, 16, ["http.listen", "a list"]),
+    ("name of a host", SELF + "http: {names: ['a/b']}\n", 2, 16, ["http.names[0]", "robot.lan"]),
+    ("http twice", SELF + "http: {remote: true}\nhttp: {}\n", 3, 1, ["http", "twice"]),
     ("nothing", SELF + "role:\n", 2, 6, ["role", "found nothing", "client or leaf"]),
     ("mapping for a text", SELF + "network: {a: b}\n", 2, 10, ["network", "found a mapping", "a text"]),
     ("NUL in a text", SELF + 'network: "a\\0b"\n', 2, 10, ["network", "NUL"]),
@@ -97,6 +108,7 @@ CONTRADICTIONS = [
     ("listen: [tcp://0.0.0.0:1/a]\npeers: [tcp://h:1/a]\n", "no self"),
     ("advertise: tcp://h:1/a\npeers: [tcp://h:1/a]\n", "does not listen"),
     (SELF + "addrbook: /nowhere/at/all/book\n", "mkdir -p /nowhere/at/all"),
+    (SELF + "http: {listen: ['unix:/nowhere/at/all']}\n", "http.listen: the folder /nowhere/at does not exist"),
     (SELF + "pid_file: /nowhere/at/all/pid\n", "pid_file: the folder /nowhere/at/all does not exist"),
     ("self: unix:///nowhere/at/all.sock/a\n", "self: the folder /nowhere/at does not exist"),
     (SELF + "listen: [unix:///nowhere/at/all]\n", "listen: the folder /nowhere does not exist"),
@@ -140,6 +152,8 @@ limits 8MiB a frame, 99 peers, 1000 routes, 1MiB queued for a peer
 access asked by any, steered by none
 log debug, format json
 pid file {self.folder.name}/pid
+http 0.0.0.0:7480
+http unix:{self.folder.name}/http.sock
 """)
         self.assertEqual(os.listdir(self.folder.name), ["weftd.yaml"], "--check opens nothing")
 
