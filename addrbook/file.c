@@ -58,7 +58,7 @@ struct book_record *addrbook_records(const struct addrbook *book, uint64_t mono_
 {
     size_t count = addrbook_count(book);
     struct entry **sorted = entries_sorted(book);
-    struct book_record *records = mem_alloc(count * sizeof(*records));
+    struct book_record *records = mem_alloc((count + 1) * sizeof(*records));
     if (!records)
         return NULL;
     for (size_t i = 0; i < count; i++) {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "node/ask.h"
 #include "node/node.h"
 
 static void glue_dial(void *ctx, struct mesh_link *link, const struct url *url)
@@ -155,12 +156,24 @@ static void glue_matched(void *ctx, void *interest, bool matched)
 static void glue_answer(void *ctx, uint64_t token, int error, uint64_t rtt_ns,
                         const struct book_record *records, size_t count)
 {
-    node_answer(ctx, token, error, rtt_ns, records, count);
+    if (!asks_ended(ctx, token, error))
+        node_answer(ctx, token, error, rtt_ns, records, count);
 }
 
 static void glue_log(void *ctx, enum weft_log_level level, const char *text)
 {
     node_log(ctx, level, "%s", text);
+}
+
+static void glue_told(void *ctx, uint64_t token, const struct answer_msg *part)
+{
+    asks_told(ctx, token, part);
+}
+
+static void glue_query(void *ctx, struct mesh_link *link, uint64_t nonce,
+                       const struct query_msg *query)
+{
+    answer_note(ctx, link, nonce, query);
 }
 
 const struct mesh_ops node_mesh_ops = {
@@ -176,5 +189,7 @@ const struct mesh_ops node_mesh_ops = {
     .event = glue_event,
     .matched = glue_matched,
     .answer = glue_answer,
+    .told = glue_told,
+    .query = glue_query,
     .log = glue_log,
 };

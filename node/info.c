@@ -160,6 +160,12 @@ static int by_route(const void *a, const void *b)
     return order ? order : strcmp(x->peer ? x->peer : "", y->peer ? y->peer : "");
 }
 
+void routes_sort(weft_route_info *routes, size_t count)
+{
+    if (count)
+        qsort(routes, count, sizeof(*routes), by_route);
+}
+
 int routes_take(weft_node *node, const struct route *about, weft_route_info **ret_routes,
                 size_t *ret_count)
 {
@@ -179,7 +185,7 @@ int routes_take(weft_node *node, const struct route *about, weft_route_info **re
         about ? mem_realloc(out.items, (out.count + 1) * sizeof(*fitted)) : NULL;
     if (fitted)
         out.items = fitted;
-    qsort(out.items, out.count, sizeof(*out.items), by_route);
+    routes_sort(out.items, out.count);
     *ret_routes = out.items;
     *ret_count = out.count;
     return 0;

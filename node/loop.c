@@ -442,7 +442,7 @@ static void flush_dirty(weft_node *node)
 static bool has_work(weft_node *node)
 {
     return (atomic_load(&node->todo) & (TODO_COMMANDS | TODO_LOCAL | TODO_RESUME)) ||
-           !list_empty(&node->events) || !list_empty(&node->answered) ||
+           !list_empty(&node->events) || !list_empty(&node->answered) || answers_wait(node) ||
            !list_empty(&node->matches) || !list_empty(&node->matched);
 }
 
@@ -461,7 +461,9 @@ static void settle_once(weft_node *node)
     bool resume = atomic_load(&node->todo) & TODO_RESUME;
     if (resume)
         atomic_fetch_and(&node->todo, ~(unsigned)TODO_RESUME);
-    if (run_commands(node))
+    bool any = run_commands(node);
+    any |= answers_run(node);
+    if (any)
         mesh_settle(node->mesh, node_now());
     flow_rebuild_changed(node);
     size_t delivered = deliver_local(node);
@@ -513,7 +515,8 @@ void node_leave_lightly(weft_node *node)
 static uint64_t next_deadline(weft_node *node)
 {
     uint64_t next = min_u64(mesh_deadline(node->mesh), min_u64(node->save_at, node->rebuild_at));
-    next = min_u64(next, min_u64(node->conns_at, asks_deadline(node)));
+    next = min_u64(next,
+                   min_u64(node->conns_at, min_u64(asks_deadline(node), answers_deadline(node))));
     list_each (it, &node->paused)
         next = min_u64(next, list_entry(it, struct conn, paused_node)->pause_until);
     return next;

@@ -55,6 +55,7 @@ static void node_free(weft_node *node)
         mem_free(list_entry(it, struct seg, node));
     node_drop_events(node);
     incidents_fini(&node->incidents);
+    answers_drop(node);
     pthread_mutex_destroy(&node->plane);
     pthread_cond_destroy(&node->changed);
     pthread_cond_destroy(&node->room);
@@ -121,6 +122,7 @@ static void begin_leave(weft_node *node)
     bookfile_save(node);
     node->save_at = NEVER;
     asks_abandon(node);
+    answers_drop(node);
     mesh_leave(node->mesh, node_now());
     list_each (it, &node->listeners)
         listener_close(list_entry(it, struct node_listener, node)->listener);
@@ -277,7 +279,8 @@ static void init_lists(weft_node *node)
                             &node->matches,       &node->matched,   &node->events,
                             &node->commands,      &node->dirty,     &node->bulk,
                             &node->intents,       &node->interests, &node->spare_chunks,
-                            &node->calls_waiting, &node->asked,     &node->answered};
+                            &node->calls_waiting, &node->asked,     &node->questions,
+                            &node->answers,       &node->answered};
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         list_init(lists[i]);
     mutex_init_spinning(&node->plane);

@@ -310,10 +310,12 @@ struct weft_node {
     struct list matched;    /* of weft_interest: to be told */
     struct list events;     /* of struct owned_event */
     struct incidents incidents;
-    struct list asked, answered; /* of struct ask: under way, and to be called back */
-    uint8_t *rx;                 /* RX_BUFFER */
-    struct buf large;            /* for the next frame that does not fit into rx; NULL: none kept */
-    bool large_used;             /* since the last tick of the timer */
+    struct list asked, answered;    /* of struct ask: under way, and to be called back */
+    struct list questions, answers; /* of struct answer: to be begun, and under way */
+    size_t answer_bytes;            /* of the answers */
+    uint8_t *rx;                    /* RX_BUFFER */
+    struct buf large; /* for the next frame that does not fit into rx; NULL: none kept */
+    bool large_used;  /* since the last tick of the timer */
     struct msg_pool *pool;
     unsigned depth;  /* of entries from the loop */
     bool delivering; /* a callback runs: no direct delivery below it */
@@ -427,8 +429,8 @@ void node_request_turn(weft_node *node);
 extern const struct mesh_ops node_mesh_ops;
 
 /* bookfile.c */
-/* Lock the file and read it. What is damaged is set aside and told, what is sound in it kept. `text`
- * (TEXT_SIZE) gets a sentence on failure. Errors: WEFT_EBUSY (another node or tool has it),
+/* Lock the file and read it. What is damaged is set aside and told, what is sound in it kept.
+ * `text` (TEXT_SIZE) gets a sentence on failure. Errors: WEFT_EBUSY (another node or tool has it),
  * WEFT_ENOTSUP (a folder, a pipe or a device), WEFT_EACCESS, WEFT_EIO, WEFT_ENOMEM. */
 int bookfile_load(weft_node *node, struct addrbook_file *ret_file, bool *ret_found, char *text);
 void bookfile_save(weft_node *node);

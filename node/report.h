@@ -6,6 +6,7 @@
 #include <weft/admin.h>
 
 #include "base/list.h"
+#include "proto/codec.h"
 #include "proto/route.h"
 
 /* ---- Incidents (incident.c) ---- */
@@ -35,6 +36,7 @@ int peers_take(weft_node *node, bool all, weft_peer_info **ret_peers, size_t *re
 /* Those that concern a route; NULL: all. */
 int routes_take(weft_node *node, const struct route *about, weft_route_info **ret_routes,
                 size_t *ret_count);
+void routes_sort(weft_route_info *routes, size_t count);
 int book_take(weft_node *node, weft_addrbook **ret_book);
 
 /* Has the one to do with the other? They match either way, or would if the type were another, or
@@ -48,5 +50,8 @@ int query_check(const weft_query *query);
 void status_free(weft_status *status); /* NULL is ignored */
 /* Errors: WEFT_EROUTE, WEFT_ENOMEM. */
 int report_build(weft_node *node, uint32_t parts, const char *route, weft_report **ret_report);
+/* gather.c: add a piece of an answer, as far as `parts` has it. Errors: WEFT_ENOMEM; what was added
+ * stays. */
+int report_gather(weft_report *report, uint32_t parts, const struct answer_msg *part);
 
 #endif

@@ -263,3 +263,70 @@ TEST(command, a_ban_is_saved_at_once)
     weft_node_close(a);
     fx_rmdir(folder);
 }
+
+/* ---- Over a link ---- */
+
+static int send_command(weft_node *node, const char *url, const char *verb, const char *arg,
+                        const char *says)
+{
+    const char *const args[] = {arg, NULL};
+    weft_command c = {.verb = verb, .args = args};
+    char *text = NULL;
+    int rc = weft_node_command(node, url, &c, WAIT_MS, &text);
+    if (!text || !strstr(text, says))
+        FAIL("%s: \"%s\" lacks \"%s\"", weft_err_name(rc), text ? text : "(nothing)", says);
+    weft_free(text);
+    return rc;
+}
+
+/* Over loopback tcp nobody may steer a node, unless it says so. */
+TEST(command, denied_unless_allowed)
+{
+    unsigned calls = 0;
+    weft_options o = fx_options("tcp://127.0.0.1:0/a");
+    for (int allowed = 0; allowed < 2; allowed++) {
+        o.control = allowed ? WEFT_ACCESS_LOCAL : WEFT_ACCESS_DEFAULT;
+        o.on_command = on_command;
+        o.user = &calls;
+        weft_node *a = fx_open_options(&o);
+        weft_node *b = fx_open(NULL, weft_node_url(a), NULL);
+        const char *url = weft_node_url(a);
+        CHECK_EQ(weft_node_wait_peers(b, 1, WAIT_MS), 0);
+        if (allowed) {
+            CHECK_EQ(send_command(b, url, "log", "debug", "debug"), 0);
+            CHECK_EQ(status(a).log_level, WEFT_LOG_DEBUG);
+            CHECK_EQ(send_command(b, url, "log", "loud", "error, warn, info, debug"), WEFT_EINVAL);
+            CHECK_EQ(send_command(b, url, "pin", "tcp://127.0.0.1:1/x", "not in the address book"),
+                     WEFT_ENOTFOUND);
+            CHECK_EQ(send_command(b, url, "reload", NULL, "reloaded"), 0);
+            CHECK_EQ(send_command(b, url, "reload", "dry", "dry"), WEFT_EBUSY);
+        } else {
+            CHECK_EQ(send_command(b, url, "log", "debug", "access: {control: local} there"),
+                     WEFT_EDENIED);
+            CHECK_EQ(send_command(b, url, "reload", NULL, "unix socket"), WEFT_EDENIED);
+            CHECK_EQ(status(a).log_level, WEFT_LOG_INFO);
+        }
+        CHECK_EQ(calls, allowed ? 2 : 0);
+        weft_node_close(b);
+        weft_node_close(a);
+    }
+}
+
+TEST(command, over_a_unix_socket)
+{
+    char folder[64], url[128];
+    fx_mkdir(folder, sizeof(folder));
+    snprintf(url, sizeof(url), "unix://%s/door/a", folder);
+    weft_node *a = fx_open(url, NULL, NULL);
+    weft_node *b = fx_open(NULL, url, NULL);
+    CHECK_EQ(weft_node_wait_peers(b, 1, WAIT_MS), 0);
+    CHECK_EQ(send_command(b, url, "add", "tcp://127.0.0.1:1/x", "is dialled"), 0);
+    CHECK(entry(a, "tcp://127.0.0.1:1/x").persistent);
+    CHECK_EQ(send_command(b, url, "dance", NULL, "knows no command \"dance\""), WEFT_ENOTSUP);
+    weft_command c = {.verb = "log"};
+    CHECK_EQ(weft_node_command(b, "tcp://127.0.0.1:1/x", &c, WAIT_MS, NULL), WEFT_ENOTFOUND);
+    CHECK_EQ(weft_node_command(b, "nonsense", &c, WAIT_MS, NULL), WEFT_EURL);
+    weft_node_close(b);
+    weft_node_close(a);
+    fx_rmdir(folder);
+}
