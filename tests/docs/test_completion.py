@@ -28,16 +28,17 @@ while IFS= read -r given; do
 done
 """
 
-# What compadd is told to add is printed instead; after the first completion the shell ends.
+# What compadd is told to add is printed instead.
 ZSH_DRIVER = r"""
 PS1=ready
 fpath=(%s $fpath)
 autoload -Uz compinit && compinit -u -D
-bindkey '^I' complete-word
 zstyle ':completion:*' list-grouped false
 zstyle ':completion:*' verbose no
-done_here() { print -r -- '--end--'; exit 0 }
-comppostfuncs=(done_here)
+done_here() { print -r -- '--end--' }
+offer() { comppostfuncs=(done_here); zle complete-word }
+zle -N offer
+bindkey '^I' offer
 compadd() {
     if [[ ${@[1,(i)(-|--)]} == *-(O|A|D)\ * ]]; then
         builtin compadd "$@"
@@ -65,8 +66,18 @@ class Completion(harness.Case):
         self.words = re.findall(r"^  ([a-z]+) {2,}\S", output(weft, "--help"), re.M)
         self.assertIn("pub", self.words)
         for word in self.words:
-            self.commands[f"weft {word}"] = output(weft, word, "--help")
+            help = self.commands[f"weft {word}"] = output(weft, word, "--help")
+            for verb in re.findall(r"^  ([a-z]+) {2,}\S", help, re.M):
+                self.commands[f"weft {word} {verb}"] = output(weft, word, verb, "--help")
         self.words += ["help", "version"]
+
+    def options(self, command):
+        """Those that stand in the help text of a command where an option stands."""
+        help = self.commands[command]
+        found = set(re.findall(r"^ {2,6}(?:-\w, )?(--[a-z][\w-]*)|^ {2,6}(-\w)\b", help, re.M))
+        options = {name for names in found for name in names if name}
+        self.assertTrue(options or re.search(r"^  [a-z]+ {2,}\S", help, re.M), f"{command} has no options")
+        return options
 
     # ---- bash
 
@@ -92,11 +103,8 @@ class Completion(harness.Case):
         self.assertEqual(self.bash("weft "), set(self.words))
         self.assertEqual(self.bash("weft p"), {word for word in self.words if word.startswith("p")})
         offered = self.bash(*[f"{command} -" for command in self.commands])
-        for (command, help), offers in zip(self.commands.items(), offered):
-            options = set(re.findall(r"^ {2,6}(?:-\w, )?(--[a-z][\w-]*)", help, re.M))
-            options |= set(re.findall(r"^ {2,6}(-\w)\b", help, re.M))
-            self.assertIn("--help", options)
-            self.assertEqual(options - offers, set(), command)
+        for command, offers in zip(self.commands, offered):
+            self.assertEqual(self.options(command) - offers, set(), command)
         self.assertEqual(self.bash("weft help pi"), {"ping"})
         self.assertEqual(self.bash("weft nonsense "), set(self.words))
 
@@ -121,32 +129,33 @@ class Completion(harness.Case):
 
     def test_bash_at_a_terminal(self):
         setup = f"PS1=ready; source {BASH_COMPLETION}; source {self.docs}/weft; bind 'set enable-bracketed-paste off'\n"
-        said = self.terminal(["bash", "--norc", "--noprofile", "-i"], setup, "weft pub --fil\t", "--file ")
-        self.assertIn("--file ", said)
+        fd = self.terminal(["bash", "--norc", "--noprofile", "-i"], setup)
+        os.write(fd, b"weft pub --fil\t")
+        self.read_until(fd, "weft pub --file ")
 
     # ---- zsh
 
-    def terminal(self, argv, setup, typed, until):
-        """What a shell at a terminal says after `typed`, up to `until`."""
+    def terminal(self, argv, setup):
+        """A shell at a terminal that has read its setup: the terminal's file descriptor."""
         pid, fd = pty.fork()
         if pid == 0:
             os.chdir(self.folder)
             os.environ.update(TERM="dumb", HOME=self.folder)
             os.execvp(argv[0], argv)
-        try:
-            os.write(fd, (setup + "\necho rea''dy-now\n").encode())
-            self.read_until(fd, "ready-now")
-            os.write(fd, typed.encode())
-            return self.read_until(fd, until)
-        finally:
+
+        def end():
             os.close(fd)
             os.kill(pid, 9)
             os.waitpid(pid, 0)
+        self.addCleanup(end)
+        os.write(fd, (setup + "\necho rea''dy-now\n").encode())
+        self.read_until(fd, "ready-now")
+        return fd
 
     def read_until(self, fd, text):
         said, deadline = "", time.monotonic() + harness.PATIENCE
         while text not in said:
-            ready, _, _ = select.select([fd], [], [], deadline - time.monotonic())
+            ready, _, _ = select.select([fd], [], [], max(0, deadline - time.monotonic()))
             self.assertTrue(ready, f"no {text!r} in {said!r}")
             try:
                 said += os.read(fd, 65536).decode(errors="replace")
@@ -154,28 +163,35 @@ class Completion(harness.Case):
                 self.fail(f"the shell ended: {said!r}")
         return said
 
-    def zsh(self, line):
+    def zsh(self, *lines):
+        """What zsh offers at the end of each line, as sets."""
         setup = os.path.join(self.folder, "setup.zsh")
         with open(setup, "w", encoding="utf-8") as file:
             file.write(ZSH_DRIVER % shlex.quote(self.docs))
-        said = self.terminal(["zsh", "-f", "-i"], f"source {setup}", line + "\t", "--end--")
-        return set(re.findall(r"<(.*?)>\r?\n", said))
+        fd = self.terminal(["zsh", "-f", "-i"], f"source {setup}")
+        answers = []
+        for line in lines:
+            os.write(fd, ("\x15" + line + "\t").encode())  # ^U: the line before goes
+            answers.append(set(re.findall(r"<(.*?)>\r?\n", self.read_until(fd, "--end--"))))
+        return answers if len(lines) > 1 else answers[0]
 
     def test_zsh_offers_every_command(self):
         self.assertEqual(self.zsh("weft "), set(self.words))
 
     def test_zsh_offers_every_option(self):
-        for command, help in self.commands.items():
-            options = set(re.findall(r"^ {2,6}(?:-\w, )?(--[a-z][\w-]*)", help, re.M))
-            if re.findall(r"^  ([a-z]+) {2,}\S", help, re.M):
-                continue  # its subcommands come first; they have the options
-            self.assertEqual(options - self.zsh(f"{command} --"), set(), command)
+        leaves = [command for command in self.commands  # others have subcommands, whose options these are
+                  if not any(other.startswith(command + " ") for other in self.commands)]
+        self.assertGreater(len(leaves), 10)
+        for command, offers in zip(leaves, self.zsh(*[f"{command} --" for command in leaves])):
+            options = {option for option in self.options(command) if option.startswith("--")}
+            self.assertEqual(options - offers, set(), command)
 
     def test_zsh_offers_what_an_option_takes(self):
         open(os.path.join(self.folder, "book.bin"), "w", encoding="ascii").close()
-        self.assertEqual(self.zsh("weftd --log "), {"error", "warn", "info", "debug"})
-        self.assertIn("book.bin", self.zsh("weftd -c "))
-        self.assertIn("idle", self.zsh("weft bench "))
+        levels, files, measures = self.zsh("weftd --log ", "weftd -c ", "weft bench ")
+        self.assertEqual(levels, {"error", "warn", "info", "debug"})
+        self.assertIn("book.bin", files)
+        self.assertIn("idle", measures)
 
 
 if __name__ == "__main__":
