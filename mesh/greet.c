@@ -156,6 +156,23 @@ static void yield_to(struct mesh *m, struct mesh_link *l, struct mesh_link *o, s
     link_end(m, l, WEFT_EDUPLICATE, "another link to this node stands", true, 0, now);
 }
 
+/* What a process sent before it ended may be read after its successor has linked. Where the two are
+ * told apart by no stamps, it is known by this: it comes over a link that we had when the successor
+ * said who it is, from an incarnation that had to go for that one. */
+static bool is_left_behind(const struct mesh_link *l, const struct mesh_link *o)
+{
+    return o->priv->succeeded && l->hs.incarnation == o->priv->former &&
+           l->hs.incarnation != o->hs.incarnation && l->id <= o->priv->met;
+}
+
+static void succeed(struct mesh_link *l, const struct mesh_link *former)
+{
+    if (former->hs.incarnation == l->hs.incarnation)
+        return;
+    l->priv->succeeded = true;
+    l->priv->former = former->hs.incarnation;
+}
+
 enum settled { SETTLED, ENDED_OTHER, ENDED_THIS };
 
 /* Every other link to the same node against this one, up to the first that ends. */
@@ -169,11 +186,12 @@ static enum settled settle_next(struct mesh *m, struct mesh_link *l, struct mome
         if (handover_under_way(m, o, l))
             continue;
         struct link_claim old = claim_of(o);
-        if (handshake_arbitrate(m->me.node_id, l->hs.node_id, &old, &fresh, now.mono_ns) ==
-            KEEP_OLD) {
+        if (is_left_behind(l, o) || handshake_arbitrate(m->me.node_id, l->hs.node_id, &old, &fresh,
+                                                        now.mono_ns) == KEEP_OLD) {
             yield_to(m, l, o, now);
             return ENDED_THIS;
         }
+        succeed(l, o);
         if (handover_begin(m, o, l))
             continue;
         int error = o->state >= LINK_UP ? WEFT_EDISPLACED : WEFT_EDUPLICATE;
@@ -428,8 +446,10 @@ void greet_handshake(struct mesh *m, struct mesh_link *l, struct control *c, uin
     }
     uint32_t echoed = (uint32_t)(c->handshake.n_intents + c->handshake.n_interests);
     int todo = handshake_on_handshake(l->priv->machine, &c->handshake, stamp);
-    if (todo >= 0 && (todo & HANDSHAKE_IDENTIFIED))
+    if (todo >= 0 && (todo & HANDSHAKE_IDENTIFIED)) {
         link_identify(l);
+        l->priv->met = m->next_id;
+    }
     if (todo >= 0) {
         if (stage == STAGE_FINAL && !l->hs.base)
             l->priv->final_count = echoed;

@@ -70,7 +70,10 @@ struct link_private {
     char *names;
     const char *me, *dialled; /* what it calls us; what we dialled, or "" */
     uint64_t name_hash;       /* of the address it calls itself by, once it is identified */
-    bool in_book; /* its end is the book's to know: that was told of it, or of one before it */
+    uint32_t met;    /* id of the latest link that there was when it was identified; 0: it is not */
+    bool succeeded;  /* it displaced a link of a former incarnation: */
+    uint64_t former; /* that one */
+    bool in_book;    /* its end is the book's to know: that was told of it, or of one before it */
     uint32_t book_entry;       /* reservation in the address book; 0: none */
     uint64_t connect_deadline; /* DIALING */
     uint64_t wake_at;          /* of what it waits for, the earliest, or before it; timers.c */

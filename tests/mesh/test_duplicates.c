@@ -139,6 +139,62 @@ TEST(duplicates, book_hears_of_the_end_of_a_client_in_a_peers_place)
     net_free(s.net);
 }
 
+/* ---- One node, several lives ---- */
+
+static void say(const struct scene *s, struct net_end *end, enum stage stage, uint64_t life)
+{
+    struct control c = net_raw_handshake(end->node, s->node, stage, HANDS_OVER);
+    c.handshake.incarnation = life;
+    net_raw_send(end, &c, STAMP + net_now(s->net), false);
+    net_run(s->net, 50 * NS_PER_MS);
+}
+
+static struct net_end *link_up(const struct scene *s, uint64_t life)
+{
+    struct net_end *end = net_raw_connect(s->net, s->peer, s->node, false);
+    say(s, end, STAGE_INITIAL, life);
+    say(s, end, STAGE_FINAL, life);
+    struct control c = {.type = MSG_PEERS};
+    net_raw_send(end, &c, STAMP, false);
+    net_run(s->net, 50 * NS_PER_MS);
+    return end;
+}
+
+/* The node has dialled a peer and been dialled by it, when the peer's host loses power. It is back
+ * with another incarnation, and linked, when an answer of its former life arrives. */
+TEST(duplicates, an_answer_that_a_former_life_left_behind)
+{
+    struct scene s = scene();
+    struct net_node *name = net_raw_listen(s.net, "tcp://10.9.9.8:7400/peer");
+    struct net_end *answers = dialled(&s, name);
+    struct net_end *dials = net_raw_connect(s.net, s.peer, s.node, false);
+    say(&s, dials, STAGE_INITIAL, 1);
+    link_up(&s, 2);
+    CHECK_EQ(s.node->ups, 1);
+    say(&s, answers, STAGE_INITIAL, 1);
+    CHECK_EQ(s.node->downs, 0);
+    struct addrbook_view view;
+    CHECK(addrbook_find(mesh_addrbook(s.node->mesh), name->url, &view) && view.linked);
+    need_one_link(&s);
+}
+
+/* Who is dialled after that and says to be the one that had to go is there: it is believed. */
+TEST(duplicates, a_former_life_that_is_not_over)
+{
+    struct scene s = scene();
+    link_up(&s, 1);
+    link_up(&s, 2);
+    CHECK_EQ(s.node->downs, 1);
+    struct net_end *end = dialled(&s, net_raw_listen(s.net, "tcp://10.9.9.8:7400/peer"));
+    say(&s, end, STAGE_INITIAL, 1);
+    CHECK_EQ(s.node->downs, 2);
+    say(&s, end, STAGE_FINAL, 1);
+    struct control c = {.type = MSG_PEERS};
+    net_raw_send(end, &c, STAMP, false);
+    net_run(s.net, 50 * NS_PER_MS);
+    need_one_link(&s);
+}
+
 /* ---- One name, several nodes ---- */
 
 static bool linked_in_book(const struct scene *s)
