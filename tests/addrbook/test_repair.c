@@ -313,6 +313,7 @@ TEST(repair, records_are_written_as_they_are)
     file.records[0].peer = "";
     buf_init(&again, 1 << 20);
     CHECK_EQ(addrbook_encode_records(file.node_id, file.records, file.count, &again), WEFT_EINVAL);
+    buf_fini(&again);
     file.records[0].peer = "tcp://10.0.0.1:1";
     static char large[5000];
     memset(large, 'x', sizeof(large) - 1);
