@@ -36,14 +36,17 @@ int live_open(const struct job *job, const char *url, struct session *s)
     return code;
 }
 
-/* "WHO WHAT: why", with the node's own words where it has some. Returns EXIT_FAILED. */
+/* "WHO WHAT: why", in the node's own words, which name the remedy, where it has some. Returns
+ * EXIT_FAILED. */
 static int refused(const char *who, const char *what, int error, char *text)
 {
-    char *safe = text_safe_copy(text && *text ? text : weft_strerror(error));
+    bool own_words = text && *text;
+    char *safe = text_safe_copy(own_words ? text : weft_strerror(error));
     failure("%s %s: %s%s", who, what, safe,
-            error == WEFT_EDENIED
-                ? "; its configuration ('access') says who may; ask it over its unix socket"
-                : "");
+            own_words               ? ""
+            : error == WEFT_EDENIED ? "; ask it over its unix socket, or allow it by 'access' there"
+            : error == WEFT_ENOTSUP ? "; it is too old for that, or no weftd"
+                                    : "");
     xfree(safe);
     weft_free(text);
     return EXIT_FAILED;

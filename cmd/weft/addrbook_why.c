@@ -161,7 +161,7 @@ static void tell_origin(const weft_addrbook_entry *e)
     unsigned origin = (unsigned)e->origin;
     label("name from");
     fputs(origin < sizeof(why) / sizeof(why[0]) && why[origin] ? why[origin] : "unknown", stdout);
-    if (*e->source) {
+    if (*e->source && strcmp(e->source, e->peer) != 0) {
         fputs(" by ", stdout);
         safe(e->source);
     }
@@ -220,23 +220,24 @@ static void tell_names(const struct inquiry *q, const weft_addrbook_entry *e)
     }
 }
 
-static bool is_about(const weft_incident *i, const weft_addrbook_entry *e)
+static bool is_about(const weft_incident *i, const char *peer)
 {
-    return strcmp(i->peer, e->peer) == 0;
+    return strcmp(i->peer, peer) == 0;
 }
 
-static void tell_incidents(const struct inquiry *q, const weft_addrbook_entry *e)
+/* What lately went wrong with a peer. Returns how many lines that were. */
+static size_t tell_incidents(const struct inquiry *q, const char *peer)
 {
     const weft_report *r = q->report;
     size_t shown = 0, first = r ? r->n_incidents : 0;
     while (first > 0 && shown < INCIDENTS_MAX) /* oldest first, but no more than the latest few */
-        shown += is_about(&r->incidents[--first], e);
+        shown += is_about(&r->incidents[--first], peer);
     for (size_t i = first; r && i < r->n_incidents; i++) {
         const weft_incident *it = &r->incidents[i];
         struct cell ago = {.now = q->now};
-        if (!is_about(it, e))
+        if (!is_about(it, peer))
             continue;
-        label(i == first || shown == 1 ? "lately" : "");
+        label("lately");
         printf("%s, %s", cell_time(it->time, &ago), event_word((int)it->type));
         if (it->count > 1)
             printf(", %" PRIu32 " times", it->count);
@@ -244,6 +245,7 @@ static void tell_incidents(const struct inquiry *q, const weft_addrbook_entry *e
         safe(it->text);
         putchar('\n');
     }
+    return shown;
 }
 
 static void tell_entry(const struct inquiry *q, const weft_addrbook_entry *e)
@@ -265,7 +267,7 @@ static void tell_entry(const struct inquiry *q, const weft_addrbook_entry *e)
         putchar('\n');
     }
     tell_time("banned until", node_banned_until(q, e));
-    tell_incidents(q, e);
+    tell_incidents(q, e->peer);
     puts(next_of(q, e, next));
 }
 
@@ -281,7 +283,7 @@ static json_t *entry_json(const struct inquiry *q, const weft_addrbook_entry *e)
     if (q->report && q->report->incidents)
         part.incidents = xresize(NULL, (q->report->n_incidents + 1) * sizeof(*part.incidents));
     for (size_t i = 0; part.incidents && i < q->report->n_incidents; i++)
-        if (is_about(&q->report->incidents[i], e))
+        if (is_about(&q->report->incidents[i], e->peer))
             part.incidents[part.n_incidents++] = q->report->incidents[i];
     json_t *whole = report_json(&part), *o = NULL;
     const weft_peer_info *link = link_of(q, e);
@@ -314,12 +316,21 @@ static int print_entries_json(const struct inquiry *q, const struct matches *m)
 /* ---- The command -------------------------------------------------------------------------------
  */
 
+/* A peer that was dropped from the book, or never was in it, may still have been dialled. */
+static int tell_stranger(const struct job *job, const struct inquiry *q)
+{
+    const char *word = job->args[0];
+    if (!job->has_form && is_url(word) && tell_incidents(q, word))
+        fflush(stdout);
+    return no_match(q->book, word);
+}
+
 static int tell_matches(const struct job *job, const struct inquiry *q)
 {
     struct matches m = match(q->book, job->args[0]);
     int code = EXIT_OK;
     if (m.count == 0)
-        return no_match(q->book, job->args[0]);
+        return tell_stranger(job, q);
     if (job->has_form)
         code = print_entries_json(q, &m);
     for (size_t i = 0; !job->has_form && i < m.count; i++) {

@@ -444,5 +444,118 @@ class Held(Books):
         self.assertIn(0, codes.values())
 
 
+class Live(Books):
+    """The same verbs on a running router, which is told over its unix socket."""
+
+    def setUp(self):
+        super().setUp()
+        self.a = self.router("lab.a")
+        self.b = self.router("lab.b", peers=[self.a.url], extra="log: debug\n")
+        self.b.wait_peer("lab.a")
+        self.dead = f"tcp://127.0.0.1:{harness.free_port()}/lab.dead"
+
+    def live(self, verb, *args):
+        return self.book(verb, *args, of=self.b.sock)
+
+    def one(self, peer):
+        found = json.loads(self.live("why", peer, "--json"))["entries"]
+        self.assertEqual(len(found), 1)
+        return found[0]
+
+    def test_add_and_remove(self):
+        self.assertEqual(self.live("add", self.dead, "--no-persistent", "--max-attempts", "7", "--backoff", "300ms",
+                                   "--max-backoff", "5s", "--multiplier", "3"), f"added {self.dead}")
+        one = self.one(self.dead)
+        self.assertEqual([one[name] for name in ("origin", "persistent", "max_attempts", "default_backoff_ns",
+                                                 "max_backoff_ns", "multiplier")],
+                         ["configured", False, 7, 300000000, 5000000000, 3])
+        self.assertEqual(self.live("remove", "lab.dead"), f"removed {self.dead}")
+        self.assertNotIn(self.dead, self.entries(self.b.sock))
+        self.assertIn("no such entry", self.fails("remove", "lab.dead", of=self.b.sock))
+
+    def test_add_links(self):
+        c = self.router("lab.c")
+        mark = self.b.proc.mark()
+        self.live("add", c.url)
+        self.b.wait_peer("lab.c", since=mark)
+        self.assertEqual(self.entries(self.b.sock)[c.url]["state"], "linked")
+
+    def test_remove_ends_the_link(self):
+        mark = self.b.proc.mark()
+        self.live("remove", "lab.a")
+        self.b.proc.wait_line("peer down.*/lab.a", since=mark)
+
+    def test_ban_ends_the_link_and_unban_brings_it_back(self):
+        mark = self.b.proc.mark()
+        self.assertRegex(self.live("ban", "lab.a", "--for", "1h"), f"^banned {re.escape(self.a.url)} until 20")
+        self.b.proc.wait_line("peer down.*/lab.a", since=mark)
+        one = self.one("lab.a")
+        self.assertEqual((one["state"], one["link"]), ("banned", None))
+        self.assertRegex(one["next"], "^It is banned until 20.*its links are refused")
+        mark = self.b.proc.mark()
+        self.assertEqual(self.live("unban", "lab.a"), f"unbanned {self.a.url}")
+        self.b.wait_peer("lab.a", since=mark)
+        self.assertIn("is not banned", self.live("unban", "lab.a"))
+
+    def test_ban_of_a_stranger(self):
+        self.assertEqual(self.live("ban", self.dead), f"banned {self.dead} for ever, which was not in the book")
+        self.assertIn("It is banned for ever", self.live("why", self.dead))
+        self.b.proc.terminate()  # and it lasts
+        self.assertEqual(self.entries(self.b.addrbook)[self.dead]["banned_until"], "for ever")
+
+    def test_pin_and_unpin(self):
+        self.live("add", self.dead, "--no-persistent")
+        self.assertEqual(self.live("pin", "lab.dead"), f"pinned {self.dead}")
+        self.assertIn("unchanged", self.live("pin", "lab.dead"))
+        self.assertTrue(self.one(self.dead)["persistent"])
+        self.assertEqual(self.live("unpin", "lab.dead"), f"unpinned {self.dead}")
+        self.assertFalse(self.one(self.dead)["persistent"])
+
+    def test_dry_run(self):
+        before = self.entries(self.b.sock)
+        self.assertEqual(self.live("add", self.dead, "--dry-run"), f"would add {self.dead}")
+        self.assertEqual(self.live("ban", "lab.a", "--dry-run"), f"would ban {self.a.url} for ever")
+        self.assertEqual(self.live("remove", "lab.a", "--dry-run"), f"would remove {self.a.url}")
+        self.assertEqual(self.entries(self.b.sock), before)
+
+    def test_why(self):
+        text = self.live("why", "lab.a")
+        for words in ("state +linked", "linked since +20", "link +we dialled", "configured here"):
+            self.assertRegex(text, words)
+        self.assertEqual(text.splitlines()[-1], "It is linked; nothing is to be done.")
+        self.assertRegex(self.book("why", "lab.b", of=self.a.sock), "name from +it dialled us")
+        mark = self.b.proc.mark()
+        self.live("add", self.dead, "--backoff", "1m")
+        self.b.proc.wait_line("dial failed.*lab.dead", since=mark)
+        text = self.live("why", self.dead)
+        for words in ("state +failing", "1, 1 failed in a row; pinned", "last error +connection refused",
+                      "lately +.*dial_failed"):
+            self.assertRegex(text, words)
+        self.assertRegex(text.splitlines()[-1], r"^It is dialled next in [\d.]+m?s\.$")
+
+    def test_why_of_one_that_was_dropped(self):
+        mark = self.b.proc.mark()
+        self.live("add", self.dead, "--no-persistent", "--max-attempts", "1")
+        self.b.proc.wait_line("dial failed.*lab.dead", since=mark)
+        proc = self.weft("addrbook", "why", self.b.sock, self.dead, split=True)
+        proc.expect_exit(1)
+        self.assertRegex("\n".join(proc.lines), "lately +.*dial_failed: connection refused")
+        self.assertIn("no such entry", "\n".join(proc.errors))
+
+    def test_from_json(self):
+        path = self.write_json(entry(self.dead, persistent=False, max_attempts=4),
+                               entry(ARM, banned_until="for ever"))
+        self.assertEqual(self.live("add", "--from", path).splitlines(),
+                         [f"added {ARM}", f"banned {ARM}", f"added {self.dead}"])
+        self.assertEqual(self.one(self.dead)["max_attempts"], 4)
+        self.assertEqual(self.one(ARM)["state"], "banned")
+
+    def test_others_may_look_but_not_change(self):
+        self.assertIn(self.a.url, self.entries(self.b.url))
+        words = self.fails("remove", "lab.a", of=self.b.url)
+        self.assertIn("takes commands from programs that come over a unix socket", words)
+        self.assertIn(self.a.url, self.entries(self.b.url))
+
+
 if __name__ == "__main__":
     harness.main()
