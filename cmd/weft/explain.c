@@ -32,7 +32,7 @@ static int parse(int argc, char **argv, struct task *t, bool *ret_done)
     }
     if (argc - optind != 2)
         return usage_error(&explain_command, "expected a route and a URL, such as "
-                                             "types.Pose@robot.arm unix:///run/weft/weft.sock");
+                                             "types.Pose@robot.arm unix:///run/weft/weftd.sock/");
     t->route = argv[optind];
     if (weft_route_check(t->route, NULL) < 0)
         return no_route(&explain_command, t->route);

@@ -45,7 +45,8 @@ static int parse(int argc, char **argv, struct inspector *in, bool *ret_done)
         }
     }
     if (argc - optind != 1)
-        return usage_error(&graph_command, "expected one URL, such as unix:///run/weft/weft.sock");
+        return usage_error(&graph_command,
+                           "expected one URL, such as unix:///run/weft/weftd.sock/");
     return inspect_url(argv[optind], &graph_command, in);
 }
 
@@ -264,7 +265,7 @@ const struct command graph_command = {
         "not tell are dashed, and so are links that are wanted and do not stand.\n"
         "\n"
         "      --json          one JSON object with the members nodes and links\n" INSPECT_HELP "\n"
-        "  weft graph unix:///run/weft/weft.sock | dot -Tsvg >mesh.svg\n"
+        "  weft graph unix:///run/weft/weftd.sock/ | dot -Tsvg >mesh.svg\n"
         "\n"
         "Exit codes: 0 printed; 1 no such node, or it does not tell; 2 wrong usage.\n",
 };

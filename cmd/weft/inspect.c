@@ -229,7 +229,9 @@ int inspector_report(struct inspector *in, const weft_query *query, struct answe
     int rc = inspector_ask(in, query, ret_answer, &text);
     if (rc == 0)
         return EXIT_OK;
-    if (rc != INTERRUPTED)
+    if (rc == INTERRUPTED)
+        in->interrupted = true;
+    else
         failure("%s: %s", in->url, text);
     xfree(text);
     return EXIT_FAILED;
@@ -254,6 +256,8 @@ int inspector_run(struct inspector *in, int (*once)(struct inspector *in, void *
     while (code == EXIT_OK && in->watch_ms && inspector_pause(in, in->watch_ms)) {
         between(in);
         code = once(in, arg);
+        if (in->interrupted)
+            code = EXIT_OK; /* as it is meant to end */
     }
     inspector_close(in);
     return code;

@@ -30,7 +30,8 @@ static int parse(int argc, char **argv, struct peers *p, bool *ret_done)
         p->wide |= option == OPTION_WIDE;
     }
     if (argc - optind != 1)
-        return usage_error(&peers_command, "expected one URL, such as unix:///run/weft/weft.sock");
+        return usage_error(&peers_command,
+                           "expected one URL, such as unix:///run/weft/weftd.sock/");
     return inspect_url(argv[optind], &peers_command, &p->in);
 }
 

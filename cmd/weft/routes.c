@@ -50,7 +50,7 @@ static int parse(int argc, char **argv, struct routes *r, bool *ret_done)
             return code;
     }
     if (argc - optind < 1 || argc - optind > 2)
-        return usage_error(&routes_command, "expected a URL, such as unix:///run/weft/weft.sock, "
+        return usage_error(&routes_command, "expected a URL, such as unix:///run/weft/weftd.sock/, "
                                             "and perhaps a route or pattern");
     if (argc - optind == 2)
         r->route = argv[optind + 1];

@@ -25,7 +25,8 @@ static int parse(int argc, char **argv, struct inspector *in, bool *ret_done)
         }
     }
     if (argc - optind != 1)
-        return usage_error(&status_command, "expected one URL, such as unix:///run/weft/weft.sock");
+        return usage_error(&status_command,
+                           "expected one URL, such as unix:///run/weft/weftd.sock/");
     return inspect_url(argv[optind], &status_command, in);
 }
 

@@ -58,7 +58,7 @@ static int parse(int argc, char **argv, struct top *t, bool *ret_done)
             return code;
     }
     if (argc - optind != 1)
-        return usage_error(&top_command, "expected one URL, such as unix:///run/weft/weft.sock");
+        return usage_error(&top_command, "expected one URL, such as unix:///run/weft/weftd.sock/");
     if (t->count && !t->in.json)
         return usage_error(&top_command, "--count goes with --json");
     if (!t->in.json && !(isatty(STDOUT_FILENO) && isatty(STDIN_FILENO)))
@@ -195,7 +195,7 @@ static int print_lines(struct top *t)
             return EXIT_OK;
         code = inspector_report(&t->in, &query, &t->now);
         if (code != EXIT_OK)
-            return code;
+            return t->in.interrupted ? EXIT_OK : code;
         code = print_line(&t->before.shown, &t->now.shown);
         answer_fini(&t->before);
         t->before = t->now;
