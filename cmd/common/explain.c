@@ -142,17 +142,52 @@ static void add_near(struct work *w, size_t view, const weft_route_info *r,
               how == NEAR_TYPE ? EXPLAIN_TYPE : EXPLAIN_HASHED, near_text(r, how));
 }
 
-static void gather(struct work *w, size_t view)
+/* An interest is passed on as the router's own, whoever has it there (docs/protocol.md section 5).
+ * Where the router told itself who that is, this adds but one more who knows of it. */
+static bool is_known_at_home(struct work *w, size_t view, const weft_route_info *r)
+{
+    const char *home = home_of(w, view, r);
+    size_t home_view = explain_view_of(w, home);
+    bool known = false;
+    if (r->intent || home_view == NO_VIEW || home_view == view)
+        return false;
+    for (size_t i = 0; i < w->out->n_parties; i++) {
+        struct explain_party *p = &w->out->parties[i];
+        if (p->intent || strcmp(p->route, r->route) != 0 || !explain_same_node(w, p->home, home))
+            continue;
+        p->told_by |= UINT64_C(1) << view;
+        known = true;
+    }
+    return known;
+}
+
+static bool is_home(const struct work *w, size_t view, const weft_route_info *r)
+{
+    return explain_view_of(w, home_of(w, view, r)) == view;
+}
+
+/* Of a view's routes, those it is the home of, or the others. */
+static void gather(struct work *w, size_t view, bool home)
 {
     const weft_report *report = w->views[view].report;
     for (size_t i = 0; i < report->n_routes; i++) {
         const weft_route_info *r = &report->routes[i];
         enum explain_relation how = explain_relation(w->route, r->route, r->intent);
-        if (how == PARTY)
-            add_party(w, view, r);
-        else if (how != UNRELATED)
+        if (how == UNRELATED || is_home(w, view, r) != home)
+            continue;
+        if (how != PARTY)
             add_near(w, view, r, how);
+        else if (!is_known_at_home(w, view, r))
+            add_party(w, view, r);
     }
+}
+
+static void gather_all(struct work *w)
+{
+    for (int home = 1; home >= 0; home--)
+        for (size_t i = 0; i < w->n; i++)
+            if (w->views[i].report)
+                gather(w, i, home);
 }
 
 static void pair(struct work *w)
@@ -299,9 +334,7 @@ void explain(const char *route, const struct explain_view *views, size_t n,
 {
     struct work w = {route, views, n < EXPLAIN_VIEWS ? n : EXPLAIN_VIEWS, ret_explanation};
     *ret_explanation = (struct explanation){0};
-    for (size_t i = 0; i < w.n; i++)
-        if (views[i].report)
-            gather(&w, i);
+    gather_all(&w);
     pair(&w);
     if (count_parties(ret_explanation, true) == 0)
         add_candidates(&w);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../common/escape.h"
+#include "../common/explain.h"
 #include "../common/memory.h"
 #include "../common/report_json.h"
 #include "../common/units.h"
@@ -114,7 +115,8 @@ static void put_together(struct graph *g, const struct crawl *c)
         if (!c->nodes[i].tells)
             continue;
         const weft_status *s = c->nodes[i].answer.shown.status;
-        struct vertex *v = &g->vertices[vertex(g, s->url, s->node_id)];
+        size_t at = vertex(g, s->url, s->node_id); /* may move the vertices */
+        struct vertex *v = &g->vertices[at];
         v->path = s->path;
         v->agent = s->agent;
         v->role = role_word((int)s->role);
@@ -162,7 +164,11 @@ static void print_vertex(size_t i, const struct vertex *v)
     }
     if (*v->role && strcmp(v->role, "peer") != 0)
         printf(", %s", v->role);
-    puts(v->tells ? "\"];" : "\\n(does not tell)\", style=\"rounded,dashed\"];");
+    if (v->tells)
+        puts("\"];");
+    else
+        printf("%s\", style=\"rounded,dashed\"];\n",
+               url_dialable(v->url) ? "\\n(does not tell)" : "");
 }
 
 static void print_edge(const struct edge *e)

@@ -130,19 +130,16 @@ static void on_report(int error, const char *text, weft_report *report, void *us
     session_wake(&in->session);
 }
 
-/* What an error means to who asks, and what to do about it. */
-static const char *remedy(int error)
+/* What to do about an error, where the node that refused did not say it itself. */
+static const char *remedy(int error, bool told)
 {
     switch (error) {
     case WEFT_EDENIED:
-        return "; ask over its unix socket on its own host, or let it tell others by 'access: "
-               "{info: any}' in its configuration";
+        return told ? "" : "; ask on its own host, or allow it by access: {info: any} there";
     case WEFT_ENOTSUP:
         return "; it answers no questions: an older weft, or a base (dndm) peer";
     case WEFT_ETIMEDOUT:
         return "; give it longer with --timeout";
-    case WEFT_ENOTFOUND:
-        return "; the link to it is gone";
     }
     return "";
 }
@@ -150,7 +147,8 @@ static const char *remedy(int error)
 static char *sentence(int error, const char *text)
 {
     char buf[1024];
-    snprintf(buf, sizeof(buf), "%s%s", text && *text ? text : weft_strerror(error), remedy(error));
+    bool told = text && *text;
+    snprintf(buf, sizeof(buf), "%s%s", told ? text : weft_strerror(error), remedy(error, told));
     return xcopy(buf, strlen(buf));
 }
 

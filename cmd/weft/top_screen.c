@@ -18,7 +18,7 @@
 #include "../common/units.h"
 #include "../common/words.h"
 
-#define NAME_MIN 24 /* columns that the first column has at least */
+#define NAME_MIN 32 /* columns that the first column has at least */
 #define HEAD 3      /* lines above the rows */
 #define CELL 64
 
@@ -132,11 +132,11 @@ static const char *peer_cell(const struct peer_rate *r, unsigned column, char bu
     case 3:
         return rate_text(r->messages_out, buf);
     case 4:
-        return rate_text(r->bytes_in, buf);
-    case 5:
-        return rate_text(r->bytes_out, buf);
-    case 6:
         return p->rtt_ns ? ns_format(p->rtt_ns, buf) : "-";
+    case 5:
+        return rate_text(r->bytes_in, buf);
+    case 6:
+        return rate_text(r->bytes_out, buf);
     case 7:
         return amount_format((double)p->outbox_bytes, buf);
     default:
@@ -173,9 +173,9 @@ struct title {
 };
 
 static const struct title peer_titles[] = {
-    {"PEER", 0, false}, {"STATE", 10, false},    {"MSG/S IN", 9, true},
-    {"OUT", 7, true},   {"BYTE/S IN", 10, true}, {"OUT", 7, true},
-    {"RTT", 7, true},   {"QUEUE", 7, true},      {"DROPS", 7, true},
+    {"PEER", 0, false}, {"STATE", 9, false}, {"MSG/S IN", 8, true},
+    {"OUT", 7, true},   {"RTT", 7, true},    {"BYTE/S IN", 10, true},
+    {"OUT", 7, true},   {"QUEUE", 7, true},  {"DROPS", 7, true},
 };
 static const struct title route_titles[] = {
     {"ROUTE", 0, false}, {"KIND", 9, false}, {"PEER", 28, false}, {"MATCHES", 8, true},
@@ -363,7 +363,7 @@ static void draw_foot(const struct top_view *v)
     const char *order = v->page == TOP_PEERS ? peer_orders[v->sort % LENGTH(peer_orders)]
                                              : route_orders[v->sort % LENGTH(route_orders)];
     if (v->trouble)
-        snprintf(line, sizeof(line), "%s; trying on", v->trouble);
+        snprintf(line, sizeof(line), "trying on: %s", v->trouble);
     else
         snprintf(line, sizeof(line), "q quit  p peers  r routes  s sort (by %s)  arrows scroll",
                  order);

@@ -169,6 +169,28 @@ TEST(explain, a_leaf_is_one_party_whoever_tells_of_it)
     explanation_fini(&e);
 }
 
+TEST(explain, a_leafs_interest_is_passed_on_as_its_routers)
+{
+    struct told t[2];
+    struct explain_view views[2] = {node(&t[0], A), node(&t[1], B)};
+    peer(&t[0], B, "linked");
+    peer(&t[1], A, "linked");
+    peer(&t[1], LEAF, "linked");
+    route(&t[0], ROUTE, true, NULL);
+    route(&t[0], ROUTE, false, B);
+    route(&t[1], ROUTE, false, LEAF);
+    struct explanation e = explained(ROUTE, views, 2);
+    CHECK_EQ(e.n_parties, 2);
+    CHECK_EQ(e.n_pairs, 1);
+    CHECK_STR(e.pairs[0].to, LEAF);
+    CHECK(e.flows);
+    explanation_fini(&e);
+    e = explained(ROUTE, views, 1); /* as far as A knows, it is B's own */
+    CHECK_STR(e.pairs[0].to, B);
+    CHECK(e.flows);
+    explanation_fini(&e);
+}
+
 TEST(explain, two_leaves_of_one_name_count_twice)
 {
     struct told t;

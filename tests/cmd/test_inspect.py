@@ -86,7 +86,7 @@ class Terminal:
             while not re.search(pattern, self.text[since:]):
                 left = deadline - time.monotonic()
                 if left <= 0 or not self.reader.is_alive():
-                    raise AssertionError(f"no {pattern!r} on the terminal:\n{self.text[since:]!r}")
+                    raise AssertionError(f"no {pattern!r} on the terminal:\n{self.text[since:][-2000:]!r}")
                 self.changed.wait(min(left, 0.2))
 
     def press(self, keys):
@@ -165,7 +165,7 @@ class Unwilling(Case):
             with self.subTest(name):
                 said = self.said(name, a.sock)
                 self.assertIn(a.sock, said)
-                self.assertIn("access: {info: any}", said)
+                self.assertIn("access: {info: local}", said)
 
     def test_a_node_that_tells_over_its_socket_alone(self):
         a = self.router("lab.a", extra="access: {info: unix}\n")
@@ -261,7 +261,6 @@ class Mesh(Case):
         self.c.proc.terminate()
         self.b.proc.wait_line(harness.PEER_DOWN.format(path="lab.c"))
         d = self.router("lab.d", peers=[self.c.url])
-        d.proc.wait_line("cannot|dial|refused|connect")
         lost = self.until(lambda: self.json("peers", d.sock)["peers"],
                           lambda peers: peers and peers[0]["last_error"])[0]
         self.assertEqual(lost["url"], self.c.url)
@@ -301,7 +300,7 @@ class Mesh(Case):
         interest, intent = sorted(routes, key=lambda r: r["intent"])
         self.assertEqual((intent["route"], interest["route"]), ("T@lab.a.x", "*@lab.**"))
         self.assertEqual(intent["peer"], self.leaf(self.a))
-        self.assertEqual(interest["via"], self.b.url)
+        self.assertEqual(interest["peer"], self.b.url)
         self.assertGreater(intent["messages"], 0)
         self.assertEqual(set(intent["dropped"]), set(REASONS))
         everything = self.json("routes", self.a.sock, "--interval", "0")
@@ -443,9 +442,9 @@ class Mesh(Case):
         self.subscribe("T@lab.a.x", self.a)
         self.publish("T@lab.a.x", self.a)
         top = self.terminal("top", self.a.sock, "--interval", "0.2")
-        top.wait(r"weft top: tcp://127\.0\.0\.1:\d+/lab\.a")
+        top.wait(r"tcp://127\.0\.0\.1:\d+/lab\.a, weftd/")
         top.wait("MSG/S IN")
-        top.wait("lab.b")
+        top.wait(r"tcp://127\.0\.0\.1:\d+/lab\.b")
         seen = top.mark()
         top.press("r")
         top.wait("KIND", since=seen)
@@ -463,7 +462,7 @@ class Mesh(Case):
 
     def test_top_outlives_its_node(self):
         top = self.terminal("top", self.c.sock, "--interval", "0.1")
-        top.wait(r"weft top: \S+lab\.c")
+        top.wait(r"\S+lab\.c, weftd/")
         seen = top.mark()
         self.c.proc.terminate()
         top.wait("trying on", since=seen)
