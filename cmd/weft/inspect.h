@@ -99,8 +99,8 @@ void answer_fini(struct answer *answer);
 /* Wait a while. False: a signal has come. */
 bool inspector_pause(struct inspector *in, uint32_t ms);
 
-/* Open, call `once` with `arg` (again every watch_ms, if that is set, until a signal), close. Returns
- * the last exit code; `once` that fails ends it. */
+/* Open, call `once` with `arg` (again every watch_ms, if that is set, until a signal), close.
+ * Returns the last exit code; `once` that fails ends it. */
 int inspector_run(struct inspector *in, int (*once)(struct inspector *in, void *arg), void *arg);
 
 /* ---- Output -----------------------------------------------------------------------------------
