@@ -325,6 +325,8 @@ static int build(weft_node *node, struct answer *a, char *text)
         return WEFT_ELIMIT;
     }
     int rc = report_build(node, a->query.parts, about, &a->report);
+    if (rc == WEFT_EROUTE)
+        weft_route_explain(about, text, TEXT_SIZE);
     if (rc < 0)
         return rc;
     size_t size = report_size(a->report);
