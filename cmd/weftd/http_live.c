@@ -47,17 +47,26 @@ struct neighbour {
 
 /* ---- Reports as JSON ------------------------------------------------------------------------- */
 
-/* Routes that go through the node to the front of the list: its own, and those it has passed
- * messages of. Returns how many. Of the others their own nodes tell. */
-static size_t busy_routes_first(weft_report *r)
+/* Is it a leaf or a client of the node, of which nobody else may tell? */
+static bool is_attached(const weft_report *r, const char *url)
+{
+    for (size_t i = 0; i < r->n_peers; i++)
+        if (strcmp(r->peers[i].url, url) == 0)
+            return r->peers[i].role != WEFT_ROLE_PEER;
+    return false;
+}
+
+/* The routes that only this node can tell of to the front of the list: its own, those it has passed
+ * messages of, and those of its leaves. Returns how many. */
+static size_t own_routes_first(weft_report *r)
 {
     size_t n = 0;
     for (size_t i = 0; i < r->n_routes; i++) {
-        if (r->routes[i].peer && !r->routes[i].messages)
+        weft_route_info route = r->routes[i];
+        if (route.peer && !route.messages && !is_attached(r, route.peer))
             continue;
-        weft_route_info busy = r->routes[i];
         r->routes[i] = r->routes[n];
-        r->routes[n++] = busy;
+        r->routes[n++] = route;
     }
     return n;
 }
@@ -79,7 +88,7 @@ static json_t *node_json(const char *url, bool self, weft_report *report, uint64
     weft_report cut = *report;
     cut.n_peers = at_most(cut.n_peers, PEERS_MAX, "peers", left_out);
     cut.n_routes =
-        at_most(self ? cut.n_routes : busy_routes_first(report), ROUTES_MAX, "routes", left_out);
+        at_most(self ? cut.n_routes : own_routes_first(report), ROUTES_MAX, "routes", left_out);
     book.count = at_most(book.count, BOOK_MAX, "addrbook", left_out);
     cut.book = report->book ? &book : NULL;
     json_t *part = report_json(&cut);

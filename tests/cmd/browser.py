@@ -13,7 +13,6 @@ import os
 import shutil
 import subprocess
 import threading
-import time
 
 
 def program():
@@ -28,6 +27,7 @@ class Browser:
         self.answers = {}
         self.ready = threading.Condition()
         self.last = 0
+        self.loads = 0
         from_us, self.to_it = os.pipe()
         self.from_it, to_us = os.pipe()
         # The protocol's pipes are the descriptors 3 and 4.
@@ -88,6 +88,9 @@ class Browser:
             if "id" in message:
                 self.answers[message["id"]] = message
                 self.ready.notify_all()
+            elif message["method"] == "Page.loadEventFired":
+                self.loads += 1
+                self.ready.notify_all()
             elif message["method"] == "Runtime.exceptionThrown":
                 detail = params["exceptionDetails"]
                 self.problems.append(detail.get("exception", {}).get("description", detail["text"]))
@@ -105,7 +108,7 @@ class Browser:
             message["sessionId"] = session
         os.write(self.to_it, json.dumps(message).encode() + b"\0")
         with self.ready:
-            self.ready.wait_for(lambda: number in self.answers or None in self.answers, self.patience)
+            self.ready.wait_for(lambda: number in self.answers or None in self.answers, self.patience + 10)
             answer = self.answers.pop(number, None)
         if answer is None:
             raise AssertionError(f"chromium: no answer to {method}")
@@ -119,9 +122,13 @@ class Browser:
     # ---- What tests do --------------------------------------------------------------------------
 
     def open(self, url):
+        before = self.loads
         result = self.call("Page.navigate", url=url)
         if "errorText" in result:
             raise AssertionError(f"{url}: {result['errorText']}")
+        with self.ready:
+            if not self.ready.wait_for(lambda: self.loads > before, self.patience):
+                raise AssertionError(f"{url}: not loaded")
 
     def get(self, expression):
         """The value of an expression, a promise's when it is fulfilled."""
@@ -134,7 +141,6 @@ class Browser:
     def wait(self, expression, timeout=None):
         """Until it is true, tried again at each change of the page. Returns its value."""
         milliseconds = int((timeout or self.patience) * 1000)
-        deadline = time.monotonic() + milliseconds / 1000
         script = f"""new Promise((done) => {{
             const look = () => {{ const value = (() => {expression})(); if (value) {{ seen.disconnect(); done(value); }} return value; }};
             const seen = new MutationObserver(look);
@@ -143,18 +149,10 @@ class Browser:
                 setTimeout(() => {{ seen.disconnect(); done(null); }}, {milliseconds});
             }}
         }})"""
-        while True:
-            try:
-                value = self.get(script)
-            except AssertionError as error:  # the page went under it: ask the new one
-                if "context was destroyed" not in str(error) and "navigated" not in str(error):
-                    raise
-                value = None
-                if time.monotonic() < deadline:
-                    continue
-            if value is None:
-                raise AssertionError(f"not true within {milliseconds} ms: {expression}\n{self.get('document.body.innerText')}")
-            return value
+        value = self.get(script)
+        if value is None:
+            raise AssertionError(f"not true within {milliseconds} ms: {expression}\n{self.get('document.body.innerText')}")
+        return value
 
     def screen(self, width, height, dark=False, phone=False):
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)

@@ -160,12 +160,15 @@ function covers(interest, route) {
 }
 
 /* Each route that somebody publishes, and each interest that meets none. Who publishes counts its
- * messages, and so does a router that passes them on: of what two tell of one, the larger counts. */
+ * messages, and so does a router that passes them on: of what two tell of one, the larger counts.
+ * Who tells of its routes itself is not told of by others: they take a router's leaves for it. */
 function routesOf(reporters, byUrl, nodes) {
   const intents = new Map(), interests = new Map();
+  const speaks = (n, other) => n && n !== other && n.tells && n.report.routes && !n.leftOut.routes;
   const name = (url) => nodes.has(byUrl.get(url)) ? nodes.get(byUrl.get(url)).name : pathOf(url);
   for (const a of reporters) {
     for (const r of a.report.routes || []) {
+      if (r.peer && speaks(nodes.get(byUrl.get(r.peer)), a)) continue;
       const table = r.intent ? intents : interests;
       if (!table.has(r.route)) table.set(r.route, { route: r.route, who: new Map() });
       const who = r.peer ? name(r.peer) : a.name, all = table.get(r.route).who;
