@@ -228,6 +228,23 @@ static void add_candidate(struct work *w, size_t view, const weft_peer_info *p)
     }
 }
 
+/* With no subscriber, those that nobody is linked to and that did not tell may be the ones. */
+static void add_unlinked(struct work *w)
+{
+    for (size_t i = 0; i < w->n; i++) {
+        const weft_report *r = w->views[i].report;
+        for (size_t k = 0; r && k < r->n_peers; k++) {
+            const weft_peer_info *p = &r->peers[k];
+            const char *teller = r->status ? r->status->url : w->views[i].url;
+            if (strcmp(p->state, "linked") == 0 || !url_dialable(p->url) ||
+                explain_view_of(w, p->url) != NO_VIEW)
+                continue;
+            struct explain_finding f = explain_no_link(w, i, teller, p->url, p);
+            add_other(w, "", p->url, f.reason, f.text);
+        }
+    }
+}
+
 /* With no publisher, each node known is a place to look. */
 static void add_candidates(struct work *w)
 {
@@ -270,15 +287,19 @@ static const struct explain_finding *first_other(const struct explanation *e,
     return NULL;
 }
 
-/* ", but X publishes …": what came nearest, or why nobody can. */
+/* ", but X publishes …": what came nearest, or who is out of reach, or why nobody can. */
 static char *nearest(const struct explanation *e, bool no_publisher)
 {
-    const struct explain_finding *near = first_other(e, EXPLAIN_TYPE);
-    near = near ? near : first_other(e, EXPLAIN_HASHED);
-    if (near)
-        return explain_text(", but %s %s", *near->from ? near->from : near->to, near->text);
-    if (no_publisher && e->n_others && first_other(e, EXPLAIN_SCOPE) &&
-        !first_other(e, EXPLAIN_SILENT) && !first_other(e, EXPLAIN_NOT_LINKED))
+    static const enum explain_reason order[] = {EXPLAIN_TYPE, EXPLAIN_HASHED, EXPLAIN_BANNED,
+                                                EXPLAIN_NETWORK, EXPLAIN_NOT_LINKED};
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+        const struct explain_finding *near = first_other(e, order[i]);
+        if (near && i < 2)
+            return explain_text(", but %s %s", *near->from ? near->from : near->to, near->text);
+        if (near)
+            return explain_text(", but %s", near->text);
+    }
+    if (no_publisher && first_other(e, EXPLAIN_SCOPE) && !first_other(e, EXPLAIN_SILENT))
         return explain_text(", and no node known has a path that allows it");
     return copy("");
 }
@@ -338,5 +359,7 @@ void explain(const char *route, const struct explain_view *views, size_t n,
     pair(&w);
     if (count_parties(ret_explanation, true) == 0)
         add_candidates(&w);
+    else if (count_parties(ret_explanation, false) == 0)
+        add_unlinked(&w);
     judge(&w);
 }

@@ -84,17 +84,25 @@ static bool ask_all(const struct inspector *like, const weft_query *query, struc
     return going;
 }
 
-int crawl(struct inspector *in, const weft_query *query, bool alone, struct crawl *ret_crawl)
+static void add_peers(struct crawl *c, bool linked)
+{
+    const weft_report *r = &c->nodes[0].answer.shown;
+    for (size_t i = 0; i < r->n_peers; i++)
+        if ((strcmp(r->peers[i].state, "linked") == 0) == linked && url_dialable(r->peers[i].url))
+            add(c, r->peers[i].url);
+}
+
+int crawl(struct inspector *in, const weft_query *query, enum crawl_reach reach,
+          struct crawl *ret_crawl)
 {
     struct crawl *c = ret_crawl;
     *c = (struct crawl){0};
     int code = ask_first(in, query, c);
-    if (code != EXIT_OK || alone)
+    if (code != EXIT_OK || reach == CRAWL_ALONE)
         return code;
-    const weft_report *r = &c->nodes[0].answer.shown;
-    for (size_t i = 0; i < r->n_peers; i++)
-        if (strcmp(r->peers[i].state, "linked") == 0 && url_dialable(r->peers[i].url))
-            add(c, r->peers[i].url);
+    add_peers(c, true);
+    if (reach == CRAWL_KNOWN)
+        add_peers(c, false);
     return ask_all(in, query, c) ? EXIT_OK : EXIT_FAILED;
 }
 

@@ -19,10 +19,17 @@ struct crawl {
     size_t left_out; /* linked nodes beyond CRAWL_MAX */
 };
 
-/* Ask the inspector's node (not opened before, closed after), and unless `alone` all peers that it
- * is linked to and that can be dialled, at the same time. EXIT_OK, or EXIT_FAILED after an
- * explanation if the first does not tell. Give back with crawl_fini in either case. */
-int crawl(struct inspector *in, const weft_query *query, bool alone, struct crawl *ret_crawl);
+enum crawl_reach {
+    CRAWL_ALONE,  /* the one node */
+    CRAWL_LINKED, /* and those that it is linked to */
+    CRAWL_KNOWN   /* and those that it would like to be, or bans: we may reach them */
+};
+
+/* Ask the inspector's node (not opened before, closed after), and of its peers those within reach
+ * that can be dialled, at the same time. EXIT_OK, or EXIT_FAILED after an explanation if the first
+ * does not tell. Give back with crawl_fini in either case. */
+int crawl(struct inspector *in, const weft_query *query, enum crawl_reach reach,
+          struct crawl *ret_crawl);
 void crawl_fini(struct crawl *c);
 
 /* "these nodes do not tell": each with its reason, to stdout. */

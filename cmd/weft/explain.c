@@ -56,7 +56,8 @@ static void print_party(const struct explain_party *p)
     fputs(": ", stdout);
     print_safe(p->route);
     if (p->messages)
-        printf(", %s messages", amount_format((double)p->messages, messages));
+        printf(", %s message%s", amount_format((double)p->messages, messages),
+               p->messages == 1 ? "" : "s");
     putchar('\n');
 }
 
@@ -104,7 +105,7 @@ static int print_text(const struct explanation *e, const struct crawl *c)
     print_parties(e, true, "publishers");
     print_parties(e, false, "subscribers");
     print_findings(e->pairs, e->n_pairs, "from one to the other");
-    print_findings(e->others, e->n_others, "near misses, and who could publish it");
+    print_findings(e->others, e->n_others, "near misses, and who could have to do with it");
     if (silent && c->count > 1) {
         puts("nodes that do not tell");
         crawl_print_silent(c);
@@ -150,7 +151,7 @@ static int explain_route(struct task *t)
     weft_query_init(&query);
     query.parts = WEFT_PART_STATUS | WEFT_PART_PEERS | WEFT_PART_ROUTES | WEFT_PART_INCIDENTS;
     query.route = t->route;
-    int code = crawl(&t->in, &query, t->alone, c);
+    int code = crawl(&t->in, &query, t->alone ? CRAWL_ALONE : CRAWL_KNOWN, c);
     if (code == EXIT_OK)
         code = explain_crawled(t, c);
     crawl_fini(c);
@@ -176,7 +177,7 @@ const struct command explain_command = {
     .help =
         "usage: weft explain ROUTE URL [--alone] [--json] [options]\n"
         "\n"
-        "Asks the node at URL, and those that it is linked to, who publishes ROUTE and who wants\n"
+        "Asks the node at URL, and its peers, linked or not, who publishes ROUTE and who wants\n"
         "it, and says of each publisher and subscriber whether they meet, and if not, why: not\n"
         "linked and when it is dialled next, banned, another network, refused, the schema "
         "differs,\n"

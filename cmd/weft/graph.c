@@ -236,7 +236,7 @@ static int draw(struct inspector *in)
     weft_query query;
     weft_query_init(&query);
     query.parts = WEFT_PART_STATUS | WEFT_PART_PEERS;
-    int code = crawl(in, &query, false, c);
+    int code = crawl(in, &query, CRAWL_LINKED, c);
     if (code == EXIT_OK) {
         put_together(&g, c);
         code = in->json ? print_json(graph_json(&g), false) : print_graph(&g);

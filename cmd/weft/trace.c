@@ -53,6 +53,7 @@ struct task {
     const char *route;
     uint64_t count;
     weft_interest *interest;
+    struct inspector *source; /* open towards where the last message came from, or NULL */
 
     /* Under in.session.lock; written on the loop's thread. */
     struct arrival kept[KEPT];
@@ -225,29 +226,54 @@ static void lay_out(struct way *w, const struct inspector *in, const struct arri
 /* ---- Asking ------------------------------------------------------------------------------------
  */
 
-/* Ask the node that the message came from to ours, by a link of its own. That it does not tell is
- * no failure; -1 is a signal. */
-static int ask_source(const struct task *t, const weft_query *query, const char *url, struct way *w)
+static void close_source(struct task *t)
 {
-    struct inspector *in = xresize(NULL, sizeof(*in));
-    char *text = NULL;
-    *in = (struct inspector){INSPECTOR_DEFAULTS};
-    in->url = url;
-    in->timeout_ms = t->in.timeout_ms;
-    in->link.network = t->in.link.network;
-    names_add(&in->link.peers, url);
-    int rc = inspector_begin(in);
-    if (rc == EXIT_OK) {
-        rc = inspector_link(in, deadline_after(in->timeout_ms), &text);
-        if (rc == 0)
-            rc = ask_timed(in, query, &w->source, &w->clock, &text);
-        w->has_source = rc == 0;
-        inspector_close(in);
+    if (!t->source)
+        return;
+    inspector_close(t->source);
+    link_fini(&t->source->link);
+    xfree(t->source);
+    t->source = NULL;
+}
+
+/* Have t->source linked to that node. 0, or INTERRUPTED, or -1: it cannot be reached. */
+static int open_source(struct task *t, const char *url)
+{
+    char *reason = NULL;
+    if (t->source && strcmp(t->source->link.peers.items[0], url) == 0)
+        return 0;
+    close_source(t);
+    t->source = xresize(NULL, sizeof(*t->source));
+    *t->source = (struct inspector){INSPECTOR_DEFAULTS};
+    t->source->timeout_ms = t->in.timeout_ms;
+    t->source->link.network = t->in.link.network;
+    names_add(&t->source->link.peers, url);
+    if (inspector_begin(t->source) != EXIT_OK) {
+        link_fini(&t->source->link);
+        xfree(t->source);
+        t->source = NULL;
+        return -1;
     }
-    link_fini(&in->link);
-    xfree(in);
+    int rc = inspector_link(t->source, deadline_after(t->in.timeout_ms), &reason);
+    if (rc == 0)
+        return 0;
+    rc = *reason ? -1 : INTERRUPTED;
+    xfree(reason);
+    close_source(t);
+    return rc;
+}
+
+/* Ask the node that the message came from to ours, by a link of its own. That it does not tell is
+ * no failure; INTERRUPTED is a signal. */
+static int ask_source(struct task *t, const weft_query *query, const char *url, struct way *w)
+{
+    char *text = NULL;
+    int rc = open_source(t, url);
+    if (rc == 0)
+        rc = ask_timed(t->source, query, &w->source, &w->clock, &text);
+    w->has_source = rc == 0;
     xfree(text);
-    return rc == INTERRUPTED ? -1 : 0;
+    return rc;
 }
 
 /* Whose clock stamped the message, of those that can be asked; NULL: unknown. */
@@ -281,7 +307,7 @@ static int find_way(struct task *t, const struct arrival *a, struct way *w)
     w->clock_of = clock_owner(w, a, source);
     if (strcmp(source, here) == 0)
         w->clock = clock;
-    else if (ask_source(t, &query, source, w) < 0)
+    else if (ask_source(t, &query, source, w) == INTERRUPTED)
         return EXIT_FAILED;
     if (!w->clock_of)
         w->clock.known = false;
@@ -443,6 +469,7 @@ static int trace(struct task *t)
         code = wait_for_messages(t);
         weft_interest_close(t->interest);
     }
+    close_source(t);
     inspector_close(&t->in);
     for (size_t i = 0; i < t->n_kept; i++)
         arrival_fini(&t->kept[i]);

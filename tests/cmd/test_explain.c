@@ -370,7 +370,8 @@ TEST(explain, who_could_publish_it)
     check_other("T@lab.b.x", &view, 1, C, "", EXPLAIN_NOT_LINKED, "no link to " C);
     check_other("T@lab.bb.x", &view, 1, B, "", EXPLAIN_SCOPE, "its path lab.b is no prefix");
     struct explanation e = explained("T@lab.d.x", &view, 1);
-    CHECK(strstr(e.verdict, "Nobody publishes it, and nobody wants it."));
+    CHECK(
+        strstr(e.verdict, "Nobody publishes it, and nobody wants it, but " A " has no link to " C));
     explanation_fini(&e);
     t.report.n_peers = 1;
     e = explained("T@lab.d.x", &view, 1);
@@ -386,6 +387,20 @@ TEST(explain, nobody_wants_it)
     struct explanation e = explained(ROUTE, &view, 1);
     CHECK(!e.flows && strstr(e.verdict, "nobody wants it"));
     CHECK_EQ(e.n_others, 0);
+    explanation_fini(&e);
+}
+
+TEST(explain, nobody_wants_it_but_somebody_is_out_of_reach)
+{
+    struct told t;
+    struct explain_view view = node(&t, A);
+    route(&t, ROUTE, true, NULL);
+    peer(&t, B, "linked");
+    peer(&t, C, "waiting")->last_error = "connection refused";
+    check_other(ROUTE, &view, 1, "", C, EXPLAIN_NOT_LINKED, "connection refused");
+    struct explanation e = explained(ROUTE, &view, 1);
+    CHECK_EQ(e.n_others, 1);
+    CHECK(strstr(e.verdict, "nobody wants it, but " A " has no link to " C));
     explanation_fini(&e);
 }
 

@@ -324,10 +324,17 @@ class Mesh(Case):
 
     # ---- explain ----
 
+    def wait_flow(self, route, at):
+        def flows():
+            proc = self.weft("explain", route, at.sock)
+            proc.may_exit_with.add(1)
+            return proc.exit_code() == 0
+        self.until(flows, bool)
+
     def test_explain_what_flows(self):
         self.publish("T@lab.a.x", self.a)
         self.subscribe("*@lab.**", self.b)
-        self.until(lambda: self.weft("explain", "T@lab.a.x", self.c.sock).exit_code(), lambda code: code == 0)
+        self.wait_flow("T@lab.a.x", self.c)
         answer = self.json("explain", "T@lab.a.x", self.c.sock)
         self.assertTrue(answer["flows"])
         self.assertEqual(len(answer["publishers"]), 1)
@@ -365,6 +372,19 @@ class Mesh(Case):
         self.assertEqual([u["url"] for u in answer["untold"]], [d.url])
         self.assertIn("access", answer["untold"][0]["why"])
         self.assertEqual(self.json("explain", "T@lab.d.x", self.a.sock, "--alone", code=1)["untold"], [])
+
+    def test_explain_who_is_not_linked(self):
+        self.publish("T@lab.b.x", self.b)
+        self.subscribe("T@lab.b.x", self.c)
+        self.wait_flow("T@lab.b.x", self.b)
+        self.run_weft("addrbook", "ban", self.b.sock, self.c.url)
+        self.b.proc.wait_line(harness.PEER_DOWN.format(path="lab.c"))
+        answer = self.until(lambda: self.json("explain", "T@lab.b.x", self.b.sock, code=1),
+                            lambda answer: answer["pairs"])
+        self.assertEqual([p["reason"] for p in answer["pairs"]], ["banned"])
+        self.assertIn(f"{self.b.url} bans {self.c.url}", answer["verdict"])
+        self.run_weft("addrbook", "unban", self.b.sock, self.c.url)
+        self.wait_flow("T@lab.b.x", self.b)
 
     # ---- trace ----
 

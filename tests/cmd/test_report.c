@@ -2,6 +2,7 @@
 #include "../check.h"
 
 #include "../../cmd/common/memory.h"
+#include "../../cmd/common/rates.h"
 #include "../../cmd/common/report_json.h"
 #include "../../cmd/common/table.h"
 #include "../../cmd/common/units.h"
@@ -184,4 +185,56 @@ TEST(report, cells_are_exact_or_for_people)
     CHECK_STR(cell_ns(1500000, &c), "1500000");
     CHECK_STR(cell_amount(1500, &c), "1500");
     CHECK_STR(cell_bool(false, &c), "false");
+}
+
+/* ---- Rates ---- */
+
+static weft_report at_second(weft_status *status, uint64_t second, weft_route_info *routes,
+                             size_t n)
+{
+    *status = (weft_status){.now = second * 1000000000};
+    return (weft_report){.status = status, .routes = routes, .n_routes = n};
+}
+
+TEST(rates, of_routes_by_what_makes_them_the_same)
+{
+    weft_status s1, s2;
+    weft_route_info before[] = {{.route = "T@b", .intent = true, .messages = 10},
+                                {.route = "T@a", .intent = true, .messages = 100},
+                                {.route = "T@a", .peer = "tcp://h:1/", .messages = 7}};
+    weft_route_info after[] = {{.route = "T@a", .intent = true, .messages = 150},
+                               {.route = "T@a", .peer = "tcp://h:1/", .messages = 7},
+                               {.route = "T@b", .intent = true, .messages = 9},
+                               {.route = "T@c", .intent = true, .messages = 5}};
+    weft_report a = at_second(&s1, 10, before, 3), b = at_second(&s2, 12, after, 4);
+    struct route_rate *rates = route_rates(&a, &b);
+    CHECK(report_seconds(&a, &b) == 2.0);
+    CHECK(rates[0].info == &after[0] && rates[0].hz == 25.0);
+    CHECK(rates[1].hz == 0.0);
+    CHECK(rates[2].hz == RATE_UNKNOWN); /* counted anew */
+    CHECK(rates[3].hz == RATE_UNKNOWN); /* new */
+    xfree(rates);
+    rates = route_rates(NULL, &b);
+    CHECK(rates[0].hz == RATE_UNKNOWN);
+    xfree(rates);
+    s2.now = s1.now; /* no time has passed */
+    rates = route_rates(&a, &b);
+    CHECK(rates[0].hz == RATE_UNKNOWN);
+    xfree(rates);
+}
+
+TEST(rates, of_peers_begin_anew_with_each_link)
+{
+    weft_status s1 = {.now = 1000000000}, s2 = {.now = 2000000000};
+    weft_peer_info before[] = {{.url = "tcp://h:1/", .uptime_ms = 500, .bytes_in = 10},
+                               {.url = "tcp://h:2/", .uptime_ms = 500, .bytes_in = 10}};
+    weft_peer_info after[] = {
+        {.url = "tcp://h:1/", .uptime_ms = 1500, .bytes_in = 40, .messages_out = 3},
+        {.url = "tcp://h:2/", .uptime_ms = 100, .bytes_in = 50}};
+    weft_report a = {.status = &s1, .peers = before, .n_peers = 2};
+    weft_report b = {.status = &s2, .peers = after, .n_peers = 2};
+    struct peer_rate *rates = peer_rates(&a, &b);
+    CHECK(rates[0].bytes_in == 30.0 && rates[0].messages_out == 3.0 && rates[0].bytes_out == 0.0);
+    CHECK(rates[1].bytes_in == RATE_UNKNOWN);
+    xfree(rates);
 }
