@@ -177,8 +177,8 @@ enum weft_event_type {
     WEFT_EVENT_MATCH,       /* route: this node's intent or interest found its first counterpart */
     WEFT_EVENT_UNMATCH,     /* route: … lost its last counterpart */
     WEFT_EVENT_ROUTE_REFUSED, /* peer, route, error, text: the peer does not take this route */
-    WEFT_EVENT_ADDRBOOK, /* error, text: the address book was damaged, or could not be saved */
-    WEFT_EVENT_WARNING   /* peer, text: something an operator should know */
+    WEFT_EVENT_ADDRBOOK,      /* error, text: the address book was damaged, or could not be saved */
+    WEFT_EVENT_WARNING        /* peer, text: something an operator should know */
 };
 
 typedef struct weft_event {
