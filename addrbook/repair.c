@@ -218,17 +218,18 @@ static int repair(struct walk *w, struct addrbook_file *file)
     rc = take_found(w, file);
     if (rc < 0)
         return rc;
-    if (file->count == 0 && w->damage.n_places) { /* the reader of sound files says it best */
-        struct addrbook_file none = {0};
-        int why = addrbook_decode(w->data, w->size, &none);
-        bool is_book = w->size >= FILE_HEADER_SIZE && w->damage.owner_known;
-        if (why == WEFT_EVERSION || (why == WEFT_ECORRUPT && !is_book)) {
-            addrbook_file_fini(file);
-            memcpy(file->where, none.where, sizeof(file->where));
-            return why;
-        }
-    }
-    return 0;
+    bool is_empty = w->size >= FILE_HEADER_SIZE && trailer_at(w, FILE_HEADER_SIZE);
+    if (file->count || !w->damage.n_places || is_empty)
+        return 0;
+    struct addrbook_file none = {0}; /* the reader of sound files says best what is wrong */
+    rc = addrbook_decode(w->data, w->size, &none);
+    if (rc == 0)
+        addrbook_file_fini(&none); /* records without a peer, which are no entries */
+    if (rc == 0 || (rc == WEFT_ECORRUPT && w->damage.owner_known))
+        return 0;
+    addrbook_file_fini(file);
+    memcpy(file->where, none.where, sizeof(file->where));
+    return rc;
 }
 
 int addrbook_repair(const uint8_t *data, size_t size, struct addrbook_file *ret_file,

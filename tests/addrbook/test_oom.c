@@ -68,6 +68,30 @@ static int copy_over(struct fixture *from, struct fixture *to)
     return rc;
 }
 
+/* A damaged file, and what is kept of it as a file again. */
+static void mend(struct fixture *f)
+{
+    struct buf out, again;
+    struct addrbook_file file;
+    struct addrbook_damage damage;
+    buf_init(&out, 1 << 20);
+    buf_init(&again, 1 << 20);
+    int rc = addrbook_encode(f->book, &out);
+    check_rc(rc);
+    if (rc == 0) {
+        out.data[40] ^= 1;
+        rc = addrbook_repair(out.data, out.len, &file, &damage);
+        check_rc(rc);
+        if (rc == 0) {
+            CHECK_EQ(damage.n_places, 1);
+            check_rc(addrbook_encode_records(file.node_id, file.records, file.count, &again));
+            addrbook_file_fini(&file);
+        }
+    }
+    buf_fini(&out);
+    buf_fini(&again);
+}
+
 static void scenario(void)
 {
     struct fixture f = {.now = {.mono_ns = 1, .wall_ns = WALL_START}}, g = f;
@@ -86,6 +110,7 @@ static void scenario(void)
     addrbook_add_own(f.book, "tcp://10.7.0.3:7400");
     CHECK(!has(&f, "tcp://10.7.0.3:7400"));
     CHECK(kept < 0 || has(&f, "tcp://robot.lan:7400"));
+    mend(&f);
     rc = addrbook_new(&config, &g.book);
     check_rc(rc);
     if (rc == 0) {

@@ -243,6 +243,26 @@ TEST(repair, another_version)
     sample_close(&s);
 }
 
+/* Nothing is lost of a book without entries, whatever byte of it is hit. */
+TEST(repair, an_empty_book)
+{
+    struct addrbook_file file;
+    struct addrbook_damage damage;
+    struct buf out;
+    buf_init(&out, 1 << 20);
+    CHECK_EQ(addrbook_encode_records(fixture_id, NULL, 0, &out), 0);
+    for (size_t at = 0; at < out.len; at++) {
+        out.data[at] ^= 0x41;
+        if (repair(out.data, out.len, &file, &damage) != 0)
+            FAIL("byte %zu: %s", at, file.where);
+        CHECK_EQ(file.count, 0);
+        CHECK(damage.n_places > 0 && damage.owner_known);
+        addrbook_file_fini(&file);
+        out.data[at] ^= 0x41;
+    }
+    buf_fini(&out);
+}
+
 /* Sums in order around what is no entry. */
 TEST(repair, nonsense_with_a_sum)
 {
