@@ -261,12 +261,15 @@ static void sync_folder(const char *path)
     close(fd);
 }
 
-/* As it was, as far as we may: owner and group are the superuser's to give. */
+/* As it was, as far as we may: owner and group are the superuser's to give, who gives a new file,
+ * too, to whose folder it is in. */
 static void keep_owner(int fd, const char *path)
 {
     struct stat st;
-    if (stat(path, &st) < 0)
+    if (stat(path, &st) < 0) {
+        give_to_owner(fd, path);
         return;
+    }
     if (fchown(fd, st.st_uid, st.st_gid) < 0 && fchown(fd, (uid_t)-1, st.st_gid) < 0)
         st.st_mode &= 0700; /* not for a group that is another */
     if (fchmod(fd, st.st_mode & 0777) < 0)

@@ -160,7 +160,7 @@ static int lock_book(weft_node *node, char *text)
         snprintf(text, TEXT_SIZE, "%.900s; end that one, or give this node a file of its own", why);
     else if (rc < 0)
         snprintf(text, TEXT_SIZE, "%s", why);
-    if (rc == WEFT_EBUSY || rc == WEFT_ENOTSUP || rc == WEFT_ENOMEM || other)
+    if (rc == WEFT_EBUSY || rc == WEFT_ENOTSUP || rc == WEFT_ENOMEM || rc == WEFT_EMFILE || other)
         return rc;
     if (rc < 0 && rc != WEFT_EACCESS && rc != WEFT_ENOTFOUND)
         node_log(node, WEFT_LOG_WARN, "%s; going on without the lock", why);

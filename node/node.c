@@ -372,7 +372,8 @@ static void unbuild(weft_node *node)
     node->options.on_log = NULL;
     node->options.on_record = NULL;
     node_drop_events(node);
-    mem_free(node->addrbook_file); /* who has the address may well have the book too */
+    bookfile_close(node); /* to be had at once by who tries again */
+    mem_free(node->addrbook_file);
     node->addrbook_file = NULL;
     if (!node->mesh) { /* only the two handles exist, or none */
         node->leaving = true;

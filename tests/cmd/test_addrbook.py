@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 import harness  # noqa: E402  (found by the line above)
@@ -425,6 +426,28 @@ class Held(Books):
         self.a.proc.terminate()
         self.book("remove", ARM, of=self.a.addrbook)
         self.assertEqual([name for name in os.listdir(self.folder) if name.endswith(".lock")], [])
+
+    @unittest.skipUnless(os.geteuid() == 0, "the superuser alone may run programs as others")
+    def test_what_the_superuser_edits_stays_its_owners(self):
+        os.chown(self.folder, 65534, 65534)
+        self.book("add", ARM)
+        self.assertEqual(os.stat(self.file).st_uid, 65534)
+        lock = os.path.join(self.folder, "book.lock")
+        with open(lock, "wb"):  # what a killed tool left
+            pass
+        os.chown(lock, 0, 0)
+        os.chmod(lock, 0o600)
+        proc = self.weft("addrbook", "add", self.file, EYE, user=65534)
+        self.assertIn(f"{lock} belongs to another user; remove it", "\n".join(proc.expect_exit(1)))
+        os.chown(lock, 65534, 65534)
+        self.weft("addrbook", "add", self.file, EYE, user=65534).expect_exit(0)
+        self.book("add", BASE)
+        self.assertEqual(os.stat(self.file).st_uid, 65534)
+        os.chown(self.file, 0, 0)
+        os.chmod(self.file, 0o644)
+        proc = self.weft("addrbook", "remove", self.file, ARM, user=65534)
+        self.assertIn("as the user whose file it is", "\n".join(proc.expect_exit(1)))
+        self.assertEqual(list(self.entries()), [ARM, BASE, EYE])
 
     def test_two_tools_at_a_time(self):
         """Of many that add at the same time each is either done or refused; none is lost."""
