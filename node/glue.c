@@ -137,6 +137,8 @@ static void glue_event(void *ctx, const weft_event *event)
     enum weft_log_level level = WEFT_LOG_INFO;
     if (event->type == WEFT_EVENT_DIAL_FAILED)
         level = WEFT_LOG_DEBUG;
+    else if (event->type == WEFT_EVENT_PEER_DOWN && event->error == WEFT_ESHUTDOWN)
+        level = WEFT_LOG_INFO; /* a goodbye is in order */
     else if (event->error || event->type == WEFT_EVENT_WARNING)
         level = WEFT_LOG_WARN;
     node_record(node, level, event, "%s: %s%s%s", names[event->type],

@@ -41,7 +41,7 @@ static bool is_incident(const weft_event *event)
 {
     switch (event->type) {
     case WEFT_EVENT_PEER_DOWN:
-        return event->error != 0;
+        return event->error && event->error != WEFT_ESHUTDOWN; /* a goodbye is in order */
     case WEFT_EVENT_REFUSED:
     case WEFT_EVENT_DIAL_FAILED:
     case WEFT_EVENT_ROUTE_REFUSED:

@@ -67,8 +67,7 @@ static int apply_change(struct daemon *d, const struct config *next, const struc
     switch (c->kind) {
     case CHANGE_PEER_ADDED:
     case CHANGE_PEER_SCHEDULE:
-        rc = weft_node_dial(d->node, c->peer, c->dial);
-        return rc == WEFT_ESELF ? 0 : rc;
+        return weft_node_dial(d->node, c->peer, c->dial);
     case CHANGE_PEER_DROPPED:
         rc = weft_node_forget(d->node, c->peer);
         return rc == WEFT_ENOTFOUND ? 0 : rc;
@@ -131,6 +130,10 @@ static void reload_run(struct daemon *d, bool dry_run, struct reload *r)
     for (size_t i = 0; i < r->changes.count; i++) {
         struct change *c = &r->changes.list[i];
         c->error = apply_change(d, &r->next, c);
+        if (c->error == WEFT_ESELF) { /* passed over, as at the start */
+            c->error = 0;
+            xreplace(&c->to, "or rather not: it is this node itself");
+        }
     }
     if (r->problems.total == 0)
         config_adopt(d->config, &r->next, &r->changes);

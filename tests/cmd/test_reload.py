@@ -158,6 +158,13 @@ class Reload(harness.Case):
         self.assertNotIn("log", said)
         self.assertNotIn(self.c.url, said)
 
+    def test_the_node_itself_among_its_peers(self):
+        """Passed over as at the start, and told once."""
+        self.start([self.b.url])
+        self.write([self.b.url, self.a.url])
+        self.assertEqual(self.reload(), f"dials {self.a.url}, or rather not: it is this node itself")
+        self.assertEqual(self.reload(), "nothing is different")
+
     def test_without_a_file(self):
         proc = self.spawn("weftd", [harness.program("weftd"), "-l", self.a.sock])
         proc.wait_line("listening on")

@@ -83,6 +83,8 @@ TEST(log, records_have_their_event)
     weft_node_close(b);
     UNTIL(count_of(WEFT_EVENT_PEER_DOWN, &down) == 1);
     CHECK(strstr(down.line, "peer down: inproc://log2/b") == down.line);
+    CHECK_EQ(down.error, WEFT_ESHUTDOWN);
+    CHECK_EQ(down.level, WEFT_LOG_INFO); /* it said goodbye */
     weft_node_close(a);
     CHECK_EQ(records.plain, 0);
 }
