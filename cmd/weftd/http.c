@@ -473,6 +473,8 @@ void http_free(struct http *http)
 {
     if (!http)
         return;
+    if (http->context) /* its handles are gone now: the second half */
+        lws_context_destroy(http->context);
     http_live_fini(http);
     names_fini(&http->names);
     xfree(http);

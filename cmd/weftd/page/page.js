@@ -7,7 +7,8 @@
 "use strict";
 
 const $ = (id) => document.getElementById(id);
-const CIRCLE_MAX = 30; // more nodes are a list
+const CIRCLE_MAX = 30, CIRCLE_MAX_PHONE = 12; // more nodes are a list
+const PHONE = 520; // a picture narrower than this is that of a phone
 const SILENCE_MS = 5000;
 
 /* ---- Figures for people ---- */
@@ -134,7 +135,7 @@ function modelOf(picture) {
   }
   for (const n of nodes.values()) n.name = n.path || nameless(n);
   const order = [...nodes.values()].sort((x, y) => y.self - x.self || x.name.localeCompare(y.name));
-  return { nodes, order, links: [...links.values()].sort((x, y) => x.up - y.up || title(x).localeCompare(title(y))),
+  return { nodes, order, links: [...links.values()].sort((x, y) => x.up - y.up || ours(y) - ours(x) || title(x).localeCompare(title(y))),
     routes: routesOf(reporters, byUrl, nodes), self: order.find((n) => n.self), time: picture.time_ns };
 }
 
@@ -144,6 +145,7 @@ function nameless(n) {
   return `${program} ${n.role || ""} ${n.key.startsWith("url ") ? n.url : n.key.slice(0, 4)}`.replace(/ +/g, " ");
 }
 
+const ours = (link) => link.a.self || link.b.self;
 const title = (link) => [link.a, link.b].sort((x, y) => y.self - x.self || x.name.localeCompare(y.name)).map((n) => n.name).join(" – ");
 
 /* Does an interest cover a route? docs/protocol.md section 1. */
@@ -293,7 +295,16 @@ function places(count, width, height) {
 
 const standing = (n) => n.self ? "self" : !n.linked ? "gone" : n.tells ? "tells" : "mute";
 const STANDING = { self: "this node", gone: "not linked", tells: "linked", mute: "linked, does not tell" };
-const short = (text, max) => text.length > max ? `${text.slice(0, max - 1)}…` : text;
+/* What all paths begin with, "robot.", goes where there is little room; and of what is left too long
+ * the end is shown, which tells more than the beginning. */
+function shortened(names, room) {
+  const heads = names.filter((n) => n.includes(".")).map((n) => n.slice(0, n.indexOf(".") + 1));
+  const shared = heads.length > 2 && heads.every((h) => h === heads[0]) ? heads[0] : "";
+  return (name) => {
+    const rest = room < 20 && name.startsWith(shared) ? name.slice(shared.length) : name;
+    return rest.length > room ? `…${rest.slice(1 - room)}` : rest;
+  };
+}
 
 function makeSpot(n) {
   const g = make("g", { role: "button", tabindex: 0 }, make("circle", { class: "halo", r: 24 }), make("circle", { class: "disc", r: 15 }),
@@ -307,7 +318,7 @@ function makeSpot(n) {
   return g;
 }
 
-function updateSpot(g, n, at) {
+function updateSpot(g, n, at, label, crowded) {
   const state = standing(n), current = n === shown();
   set(g, "class", `spot ${state}${current ? " chosen" : ""}`);
   set(g, "data-node", n.name);
@@ -317,8 +328,8 @@ function updateSpot(g, n, at) {
   g.style.transform = `translate(${at.x}px, ${at.y}px)`;
   set(g.children[3], "y", at.above ? -30 : 38);
   set(g.children[4], "y", at.above ? -45 : 53);
-  say(g.children[3], short(n.name, 18));
-  say(g.children[4], n.self ? "" : n.linked ? (n.role === "peer" ? "" : n.role || "") : "not linked");
+  say(g.children[3], label(n.name));
+  say(g.children[4], n.self || crowded ? "" : n.linked ? (n.role === "peer" ? "" : n.role || "") : "not linked");
 }
 
 function figures(link) {
@@ -327,41 +338,52 @@ function figures(link) {
   return (link.peer.rtt_ns ? duration(link.peer.rtt_ns) : "…") + rate;
 }
 
-function updateWire(g, link, at, crowded) {
+function updateWire(g, link, at) {
   const a = at.get(link.ends[0]), b = at.get(link.ends[1]);
   const current = link.a === shown() || link.b === shown();
   set(g, "class", `${link.up ? "up" : "down"}${current ? " chosen" : ""}`);
   set(g, "data-link", [link.a.name, link.b.name].sort().join(" "));
   set(g, "data-state", link.up ? "linked" : "down");
-  const [wire, plate, label] = g.children;
+  const wire = g.firstChild;
   for (const [k, v] of [["x1", a.x], ["y1", a.y], ["x2", b.x], ["y2", b.y]]) set(wire, k, v.toFixed(1));
   if (link.up) wire.style.strokeWidth = `${Math.min(7, 1.6 + Math.log10(1 + (link.rate || 0) / 1000)).toFixed(1)}px`;
   else wire.style.strokeWidth = "";
+}
+
+/* The figures lie above all wires. */
+function updateFigures(g, link, at, silent) {
+  const a = at.get(link.ends[0]), b = at.get(link.ends[1]), [plate, label] = g.children;
+  set(g, "class", link.up ? "up" : "down");
   set(label, "x", ((a.x + b.x) / 2).toFixed(1));
   set(label, "y", ((a.y + b.y) / 2 + 4).toFixed(1));
-  say(label, crowded && !(current && chosen) ? "" : figures(link));
+  say(label, silent(link) ? "" : figures(link));
   const wide = label.textContent ? label.textContent.length * 6.4 + 10 : 0;
   for (const [k, v] of [["x", (a.x + b.x - wide) / 2], ["y", (a.y + b.y) / 2 - 9], ["width", wide], ["height", 18]]) set(plate, k, v.toFixed(1));
 }
 
 function drawCircle(holder) {
-  const width = Math.max(260, holder.clientWidth), phone = width < 520;
-  const height = Math.round(Math.min(phone ? width * 1.05 : 560, Math.max(300, width * 0.68)));
+  const width = Math.max(260, holder.clientWidth), phone = width < PHONE, crowded = phone && model.order.length > 5;
+  const height = Math.round(phone ? width * (crowded ? 1.4 : 1.05) : Math.min(580, Math.max(320, width * 0.82)));
   let svg = holder.querySelector("svg");
   if (!svg) {
     svg = make("svg", { role: "group", "aria-label": "Nodes and links; the same is in the table of links" },
-      make("g", { "aria-hidden": "true" }), make("g"));
+      make("g", { "aria-hidden": "true" }), make("g", { "aria-hidden": "true" }), make("g"));
     holder.replaceChildren(svg);
   }
   set(svg, "viewBox", `0 0 ${width} ${height}`);
   set(svg, "height", height);
   const spots = places(model.order.length, width, height);
   const at = new Map(model.order.map((n, i) => [n.key, spots[i]]));
-  const crowded = model.links.length > (phone ? 4 : 15);
-  align(svg.children[0], model.links, (l) => l.id,
-    () => make("g", {}, make("line", { class: "wire" }), make("rect", { class: "plate", rx: 9 }), make("text", { class: "figures" })),
-    (g, link) => updateWire(g, link, at, crowded));
-  align(svg.children[1], model.order, (n) => n.key, makeSpot, (g, n) => updateSpot(g, n, at.get(n.key)));
+  const label = shortened(model.order.map((n) => n.name), phone ? 12 : 20);
+  const own = model.links.filter((l) => l.a === shown() || l.b === shown());
+  const all = model.links.length <= (phone ? 4 : 15), these = own.length <= (phone ? 4 : 12);
+  const silent = (link) => !all && !(these && own.includes(link));
+  align(svg.children[0], model.links, (l) => l.id, () => make("g", {}, make("line", { class: "wire" })),
+    (g, link) => updateWire(g, link, at));
+  align(svg.children[1], model.links, (l) => l.id,
+    () => make("g", {}, make("rect", { class: "plate", rx: 9 }), make("text", { class: "figures" })),
+    (g, link) => updateFigures(g, link, at, silent));
+  align(svg.children[2], model.order, (n) => n.key, makeSpot, (g, n) => updateSpot(g, n, at.get(n.key), label, crowded));
 }
 
 function drawList(holder) {
@@ -468,7 +490,7 @@ function tell(link) {
 
 function draw() {
   if (!model) return;
-  const many = model.order.length > CIRCLE_MAX;
+  const many = model.order.length > ($("picture").clientWidth < PHONE ? CIRCLE_MAX_PHONE : CIRCLE_MAX);
   (many ? drawList : drawCircle)($("picture"));
   drawNode();
   table($("links-body"), "Links", LINKS, model.links, (l) => l.id, "No link yet. Peers are dialled as the address book says.",
