@@ -3,6 +3,8 @@
  * counted; and when there is memory again the mesh is whole without help, and a message passes. */
 #include <unistd.h>
 
+#include <weft/admin.h>
+
 #include "tests/oom/talk.h"
 
 /* What is the same over inproc is played there for every n; sockets take real time. */
@@ -239,6 +241,100 @@ static void questions(void)
 TEST(oom_node, questions)
 {
     oom_each("questions", &(struct oom_plan){.at_least = 150}, questions);
+}
+
+/* ---- Reports and commands ---- */
+
+#define ALL_PARTS                                                                                  \
+    (WEFT_PART_STATUS | WEFT_PART_PEERS | WEFT_PART_ROUTES | WEFT_PART_BOOK | WEFT_PART_INCIDENTS)
+
+static void check_report(const weft_report *r)
+{
+    CHECK(r->status && r->peers && r->routes && r->book && r->incidents);
+    CHECK_EQ(r->n_routes, 4);
+    CHECK(r->n_peers >= 1);
+}
+
+static void report_here(weft_node *node, const weft_query *query)
+{
+    weft_report *r = NULL;
+    int rc;
+    do
+        rc = weft_node_inspect(node, NULL, query, 0, &r, NULL);
+    while (oom_again(rc));
+    CHECK((rc == 0) == (r != NULL));
+    if (r)
+        check_report(r);
+    weft_report_free(r);
+}
+
+struct question {
+    weft_node *node;
+    const char *url;
+    weft_query query;
+    bool asked, answered;
+};
+
+static void on_report(int error, const char *text, weft_report *report, void *user)
+{
+    struct question *q = user;
+    q->asked = false;
+    q->answered = error == 0;
+    CHECK(error == 0 || oom_failed());
+    CHECK((error == 0) == (report != NULL));
+    if (report)
+        check_report(report);
+    weft_report_free(report);
+}
+
+/* Whoever has no memory to answer says so, or the link breaks: then it is asked again. */
+static bool is_answered(struct world *w, void *arg)
+{
+    struct question *q = arg;
+    if (q->asked || q->answered)
+        return q->answered;
+    int rc = weft_node_inspect_async(q->node, q->url, &q->query, 20000, on_report, q);
+    q->asked = oom_ok(rc);
+    return false;
+}
+
+static int tell(weft_node *node, const char *verb, const char *arg)
+{
+    const char *const args[] = {arg, NULL};
+    weft_command command = {.verb = verb, .args = args};
+    int rc;
+    do {
+        char *text = NULL;
+        rc = weft_node_command(node, NULL, &command, 0, &text);
+        weft_free(text);
+    } while (oom_again(rc));
+    return rc;
+}
+
+static void inspecting(void)
+{
+    struct talk t = {.route = "t.A@a.out", .pattern = "*@a.*"};
+    world_open(&t.w, false);
+    if (attach_two(&t, "inproc://oom-a/a", "inproc://oom-b/b") && talk_begin(&t)) {
+        struct question q = {.node = t.to, .url = weft_node_url(t.from)};
+        weft_query_init(&q.query);
+        q.query.parts = ALL_PARTS;
+        report_here(t.from, &q.query);
+        world_until(&t.w, "the question is answered", is_answered, &q);
+        CHECK_EQ(tell(t.from, "log", "debug"), 0);
+        tell(t.from, "add", "inproc://nobody/x");
+        int rc = tell(t.from, "ban", "inproc://nobody/y");
+        CHECK(rc < 0 || tell(t.from, "unban", "inproc://nobody/y") == 0);
+        CHECK(rc < 0 || tell(t.from, "pin", "inproc://nobody/y") == 0);
+        if (talk_whole(&t))
+            talk_passes(&t);
+    }
+    talk_end(&t);
+}
+
+TEST(oom_node, inspecting)
+{
+    oom_each("inspecting", &(struct oom_plan){.at_least = 200}, inspecting);
 }
 
 /* ---- The address book's file ---- */
