@@ -262,6 +262,33 @@ TEST(refuse, forgotten_while_dialled)
     }
 }
 
+/* A ban ends the link, whatever we dialled; the other side is told why, and refused from then on.
+ */
+TEST(refuse, banned_by_the_operator)
+{
+    struct scene s = scene(&(struct net_node_options){0});
+    struct net_end *end = net_raw_greet(s.net, s.peer, s.node, FEATURE_GOODBYE);
+    CHECK(end != NULL);
+    CHECK_EQ(mesh_up_count(s.node->mesh), 1);
+    CHECK_EQ(mesh_ban(s.node->mesh, "nonsense", NEVER, net_moment_of(s.node)), WEFT_EURL);
+    CHECK_EQ(mesh_ban(s.node->mesh, s.peer->url, NEVER, net_moment_of(s.node)), 0);
+    net_settle(s.node);
+    CHECK_EQ(mesh_up_count(s.node->mesh), 0);
+    struct control c;
+    CHECK(net_raw_await(end, MSG_GOODBYE, NS_PER_SEC, &c));
+    CHECK_EQ(c.goodbye.reason, GOODBYE_BANNED);
+    CHECK_STR(c.goodbye.description, "banned here by the operator");
+    control_fini(&c);
+    net_raw_close(end);
+    c = initial(&s);
+    need_refusal(connect_and_send(&s, &c), WEFT_EDENIED, "banned here by the operator");
+    CHECK_EQ(mesh_ban(s.node->mesh, s.peer->url, 0, net_moment_of(s.node)), 0);
+    end = net_raw_greet(s.net, s.peer, s.node, FEATURE_GOODBYE);
+    CHECK(end != NULL);
+    net_raw_close(end);
+    serves_on(&s);
+}
+
 /* ---- Base peers ---- */
 
 static struct control base_handshake(const struct scene *s, enum stage stage)

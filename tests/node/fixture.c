@@ -177,6 +177,48 @@ weft_interest *fx_subscribe(weft_node *node, const char *route)
     return interest;
 }
 
+/* ---- Reports ---- */
+
+weft_report *fx_inspect(weft_node *node, const char *url, uint32_t parts, const char *route)
+{
+    weft_query query;
+    weft_query_init(&query);
+    query.parts = parts;
+    query.route = route;
+    weft_report *report = NULL;
+    char *text = NULL;
+    int rc = weft_node_inspect(node, url, &query, WAIT_MS, &report, &text);
+    if (rc < 0)
+        FAIL("%s: %s", weft_err_name(rc), text ? text : "");
+    return report;
+}
+
+void fx_told_take(int error, const char *text, weft_report *report, void *user)
+{
+    struct fx_told *told = user;
+    pthread_mutex_lock(&told->lock);
+    told->error = error;
+    told->report = report;
+    told->count++;
+    pthread_cond_broadcast(&told->came);
+    pthread_mutex_unlock(&told->lock);
+}
+
+void fx_told_wait(struct fx_told *told)
+{
+    pthread_mutex_lock(&told->lock);
+    while (!told->count)
+        pthread_cond_wait(&told->came, &told->lock);
+    pthread_mutex_unlock(&told->lock);
+}
+
+void fx_dead_url(char *url, size_t size)
+{
+    weft_node *node = fx_open("tcp://127.0.0.1:0/gone", NULL, NULL);
+    snprintf(url, size, "%s", weft_node_url(node));
+    weft_node_close(node);
+}
+
 /* ---- Files ---- */
 
 void fx_mkdir(char *buf, size_t size)

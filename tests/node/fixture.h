@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#include <weft/weft.h>
+#include <weft/admin.h>
 
 #include "../check.h"
 
@@ -67,6 +67,34 @@ weft_stats fx_stats(weft_node *node);
 uint64_t fx_dropped(weft_node *node); /* for all reasons */
 weft_intent *fx_publish(weft_node *node, const char *route);
 weft_interest *fx_subscribe(weft_node *node, const char *route);
+
+/* ---- Reports ---- */
+
+#define FX_ALL_PARTS                                                                               \
+    (WEFT_PART_STATUS | WEFT_PART_PEERS | WEFT_PART_ROUTES | WEFT_PART_BOOK | WEFT_PART_INCIDENTS)
+
+/* Of this node (url NULL) or a linked one; the test fails with the error's text. */
+weft_report *fx_inspect(weft_node *node, const char *url, uint32_t parts, const char *route);
+
+/* What weft_node_inspect_async came to. */
+struct fx_told {
+    pthread_mutex_t lock;
+    pthread_cond_t came;
+    int error;
+    weft_report *report;
+    unsigned count;
+};
+#define FX_TOLD_INIT                                                                               \
+    {                                                                                              \
+        .lock = PTHREAD_MUTEX_INITIALIZER, .came = PTHREAD_COND_INITIALIZER                        \
+    }
+
+/* An on_report, whose user is a struct fx_told. */
+void fx_told_take(int error, const char *text, weft_report *report, void *user);
+void fx_told_wait(struct fx_told *told);
+
+/* An address that nobody listens on. */
+void fx_dead_url(char *url, size_t size);
 
 /* A folder of its own, removed by fx_rmdir with the files in it. */
 void fx_mkdir(char *buf, size_t size);

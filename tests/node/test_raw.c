@@ -44,16 +44,19 @@ static void raw_send(struct raw *r, const struct control *control)
     buf_fini(&out);
 }
 
-/* Read until a frame of the type came. */
-static void raw_await(struct raw *r, uint32_t type)
+/* Read until a frame of the type came, and decode it. */
+static void raw_take(struct raw *r, uint32_t type, struct control *ret_control)
 {
     for (;;) {
         struct frame frame;
         while (frame_scan(r->in.data, r->in.len, FRAME_MAX_LIMIT, &frame) == 1) {
             struct header header;
             CHECK_EQ(header_decode(frame.header, frame.header_size, &header), 0);
+            bool found = header.type == type;
+            if (found)
+                CHECK_EQ(codec_decode(type, frame.body, frame.body_size, ret_control), 0);
             buf_consume(&r->in, frame.size);
-            if (header.type == type)
+            if (found)
                 return;
         }
         uint8_t *to = buf_reserve(&r->in, 4096);
@@ -65,19 +68,27 @@ static void raw_await(struct raw *r, uint32_t type)
     }
 }
 
+static void raw_await(struct raw *r, uint32_t type)
+{
+    struct control c = {0};
+    raw_take(r, type, &c);
+    control_fini(&c);
+}
+
 static void raw_shake(struct raw *r, enum stage stage)
 {
     uint8_t id[16] = {r->node};
-    raw_send(r, &(struct control){.type = MSG_HANDSHAKE,
-                                  .handshake = {.me = r->me,
-                                                .you = r->you,
-                                                .stage = stage,
-                                                .version = PROTO_VERSION,
-                                                .node_id = id,
-                                                .incarnation = r->incarnation,
-                                                .network = "",
-                                                .agent = "raw",
-                                                .features = FEATURE_COMPACT | FEATURE_PATTERNS}});
+    raw_send(r, &(struct control){
+                    .type = MSG_HANDSHAKE,
+                    .handshake = {.me = r->me,
+                                  .you = r->you,
+                                  .stage = stage,
+                                  .version = PROTO_VERSION,
+                                  .node_id = id,
+                                  .incarnation = r->incarnation,
+                                  .network = "",
+                                  .agent = "raw",
+                                  .features = FEATURE_COMPACT | FEATURE_PATTERNS | FEATURE_INFO}});
 }
 
 /* Connect to a node on tcp, up to DONE. */
@@ -373,4 +384,66 @@ TEST(raw, patterns_that_walk_everything_hold_up_nobody)
     raw_close(&greedy);
     raw_close(&other);
     CHECK_EQ(weft_node_close(node), 0);
+}
+
+/* ---- Questions ---- */
+
+/* With the timestamp, that is the nonce, `nonce`. */
+static void raw_ask(struct raw *r, uint64_t nonce, uint32_t parts)
+{
+    struct buf out;
+    struct header header = {.timestamp = nonce, .type = MSG_QUERY, .want_result = true};
+    struct control c = {.type = MSG_QUERY, .query = {.parts = parts, .route = "", .command = ""}};
+    buf_init(&out, FRAME_MAX_LIMIT);
+    CHECK_EQ(codec_encode(&out, &header, &c), 0);
+    raw_write(r, out.data, out.len);
+    buf_fini(&out);
+}
+
+/* Read until the answers to questions 1 and 2 are whole; how many routes they have. */
+static size_t raw_answers(struct raw *r)
+{
+    size_t count = 0;
+    unsigned open = 1u << 1 | 1u << 2;
+    while (open) {
+        struct control c = {0};
+        raw_take(r, MSG_ANSWER, &c);
+        CHECK(c.answer.nonce <= 2 && (open & 1u << c.answer.nonce));
+        CHECK_EQ(c.answer.status != NULL, c.answer.nonce == 2);
+        count += c.answer.n_routes;
+        if (!c.answer.more)
+            open &= ~(1u << c.answer.nonce);
+        control_fini(&c);
+    }
+    return count;
+}
+
+/* One that asks for much and does not read costs nobody else anything: the rest of its answer
+ * waits, and goes on when it reads. */
+TEST(raw, asks_and_does_not_read)
+{
+    enum { COUNT = 20000 }; /* of some 700 bytes each: more than a socket takes */
+    weft_node *a = fx_open("tcp://127.0.0.1:0/a", NULL, NULL);
+    weft_node *b = fx_open("tcp://127.0.0.1:0/b", weft_node_url(a), NULL);
+    CHECK_EQ(weft_node_wait_peers(b, 1, WAIT_MS), 0);
+    struct raw slow;
+    raw_open_as(&slow, a, 7, 1);
+    CHECK_EQ(weft_node_wait_peers(a, 2, WAIT_MS), 0);
+    for (int i = 0; i < COUNT; i++) {
+        char route[800];
+        snprintf(route, sizeof(route), "types.X@a.%0650d.%d", 0, i);
+        fx_publish(a, route);
+    }
+    UNTIL(fx_stats(a).intents == COUNT);
+    raw_ask(&slow, 1, WEFT_PART_ROUTES);
+    weft_report *r = fx_inspect(b, weft_node_url(a), WEFT_PART_ROUTES | WEFT_PART_PEERS, NULL);
+    CHECK_EQ(r->n_routes, COUNT);
+    for (size_t i = 0; i < r->n_peers; i++)
+        CHECK(r->peers[i].outbox_bytes == 0); /* of messages */
+    weft_report_free(r);
+    raw_ask(&slow, 2, WEFT_PART_STATUS); /* is answered beside it */
+    CHECK_EQ(raw_answers(&slow), COUNT);
+    raw_close(&slow);
+    weft_node_close(b);
+    weft_node_close(a);
 }

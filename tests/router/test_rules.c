@@ -129,6 +129,26 @@ TEST(router_rules, the_number_of_routes_is_limited)
     router_free(r);
 }
 
+/* A lower limit refuses what is new and leaves what is there; a link is still told all of it. */
+TEST(router_rules, the_limit_can_be_moved)
+{
+    struct router *r = fixture_new(8);
+    fixture_publish(r, "T@a");
+    fixture_publish(r, "T@b");
+    router_set_max(r, 1);
+    struct router_interest *s;
+    CHECK_EQ(router_open_interest(r, "T@c", 0, one, &s), WEFT_ELIMIT);
+    fixture_attach(r, 1, ENDPOINT_PEER, "");
+    CHECK_EQ(router_next_broken(r), 0);
+    struct router_counts n;
+    router_count(r, &n);
+    CHECK_EQ(n.local_intents, 2);
+    router_set_max(r, 3);
+    CHECK_EQ(router_open_interest(r, "T@c", 0, one, &s), 0);
+    CHECK_EQ(router_open_interest(r, "T@d", 0, two, &s), WEFT_ELIMIT);
+    router_free(r);
+}
+
 /* A link may not take the room of others, nor the program's own. */
 TEST(router_rules, routes_are_shared_out)
 {
