@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include <jansson.h>
+#define SD_JOURNAL_SUPPRESS_LOCATION /* the line of code that logs tells nobody anything */
 #include <systemd/sd-journal.h>
 
 #include "../common/escape.h"
