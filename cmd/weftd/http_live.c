@@ -18,7 +18,6 @@
 #include <string.h>
 
 #include "../common/memory.h"
-#include "../common/report_json.h"
 
 #define TICK_MS 1000
 #define SOON_MS 50
@@ -71,30 +70,15 @@ static size_t own_routes_first(weft_report *r)
     return n;
 }
 
-/* At most `max` of the n: the rest is noted. */
-static size_t at_most(size_t n, size_t max, const char *name, json_t *left_out)
-{
-    if (n <= max)
-        return n;
-    json_object_set_new(left_out, name, json_integer((json_int_t)(n - max)));
-    return max;
-}
-
 /* A node of the picture. Frees the report. NULL: out of memory. */
 static json_t *node_json(const char *url, bool self, weft_report *report, uint64_t routes_left_out)
 {
+    static const struct http_bounds bounds = {PEERS_MAX, ROUTES_MAX, BOOK_MAX};
+    if (!self)
+        report->n_routes = own_routes_first(report);
     json_t *left_out = json_object();
-    weft_addrbook book = report->book ? *report->book : (weft_addrbook){0};
-    weft_report cut = *report;
-    cut.n_peers = at_most(cut.n_peers, PEERS_MAX, "peers", left_out);
-    cut.n_routes =
-        at_most(self ? cut.n_routes : own_routes_first(report), ROUTES_MAX, "routes", left_out);
-    book.count = at_most(book.count, BOOK_MAX, "addrbook", left_out);
-    cut.book = report->book ? &book : NULL;
-    json_t *part = report_json(&cut);
+    json_t *part = http_report_json(report, &bounds, routes_left_out, left_out);
     weft_report_free(report);
-    if (routes_left_out)
-        json_object_set_new(left_out, "routes", json_integer((json_int_t)routes_left_out));
     return json_pack("{s:o, s:b, s:b, s:o, s:o}", "url", text_json(url), "self", self, "tells",
                      true, "report", part, "left_out", left_out);
 }

@@ -7,6 +7,7 @@
 
 #include <weft/admin.h>
 
+#include "../common/report_json.h"
 #include "http.h"
 #include "page/page.h"
 
@@ -15,7 +16,7 @@
 #define HTTP_VIEWERS_MAX 16
 #define HTTP_PATIENCE_S 5     /* for a request's headers, and for a client to take a piece */
 #define HTTP_RESPONSE_S 30    /* for a whole response */
-#define HTTP_ROUTES_MAX 10000 /* of a report; where there are more they are left out */
+#define HTTP_ROUTES_MAX 10000 /* of a report; where there are more, no list of them is made */
 
 /* ---- Sockets (http_listen.c) ----------------------------------------------------------------- */
 
@@ -40,8 +41,12 @@ struct response {
     char *owned; /* body, where it is to be freed; else NULL */
 };
 
-/* What a text response says. */
+/* A response of text, which is borrowed (http_paths.c). */
 void http_text(struct response *ret_response, unsigned code, const char *text);
+
+/* What a GET of this path gives. */
+void http_answer(struct http *http, struct lws *wsi, const char *path,
+                 struct response *ret_response);
 
 /* /metrics (http_metrics.c): of a report with all its parts. `classic`: in Prometheus's older
  * text format. */
@@ -108,6 +113,14 @@ void http_adopt(struct http *http, int fd);
  * Errors as weft_node_inspect. */
 int http_report(struct http *http, uint32_t parts, uint64_t routes_max, weft_report **ret_report,
                 uint64_t *ret_left_out);
+
+/* A report as JSON with at most so many of each; how many more there are goes into the object
+ * left_out, by name. NULL: out of memory. */
+struct http_bounds {
+    size_t peers, routes, book;
+};
+json_t *http_report_json(const weft_report *report, const struct http_bounds *bounds,
+                         uint64_t routes_left_out, json_t *left_out);
 
 /* May the request be answered, by its Host header? A sentence if not, else NULL. */
 const char *http_refusal(struct http *http, struct lws *wsi);
