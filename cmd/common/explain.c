@@ -353,8 +353,12 @@ static void judge(struct work *w)
 void explain(const char *route, const struct explain_view *views, size_t n,
              struct explanation *ret_explanation)
 {
-    struct work w = {route, views, n < EXPLAIN_VIEWS ? n : EXPLAIN_VIEWS, ret_explanation};
+    struct work w = {.route = route,
+                     .views = views,
+                     .n = n < EXPLAIN_VIEWS ? n : EXPLAIN_VIEWS,
+                     .out = ret_explanation};
     *ret_explanation = (struct explanation){0};
+    explain_names_init(&w);
     gather_all(&w);
     pair(&w);
     if (count_parties(ret_explanation, true) == 0)
@@ -362,4 +366,5 @@ void explain(const char *route, const struct explain_view *views, size_t n,
     else if (count_parties(ret_explanation, false) == 0)
         add_unlinked(&w);
     judge(&w);
+    explain_names_fini(&w);
 }

@@ -5,61 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "units.h"
 #include "explain_private.h"
+#include "units.h"
 
-/* ---- Names of nodes ----------------------------------------------------------------------------
+/* ---- What is told of links ----------------------------------------------------------------------
  */
-
-bool url_dialable(const char *url)
-{
-    return !strstr(url, "://0.0.0.0:0/");
-}
-
-const char *explain_home(const struct explain_party *party)
-{
-    return url_dialable(party->home) ? party->home : NULL;
-}
-
-static const uint8_t *id_in(const weft_report *r, const char *url)
-{
-    static const uint8_t none[16];
-    if (r->status && strcmp(r->status->url, url) == 0)
-        return r->status->node_id;
-    for (size_t i = 0; i < r->n_peers; i++)
-        if (strcmp(r->peers[i].url, url) == 0 && memcmp(r->peers[i].node_id, none, 16) != 0)
-            return r->peers[i].node_id;
-    return NULL;
-}
-
-static const uint8_t *id_of(const struct work *w, const char *url)
-{
-    const uint8_t *id = NULL;
-    for (size_t i = 0; i < w->n && !id; i++)
-        if (w->views[i].report)
-            id = id_in(w->views[i].report, url);
-    return id;
-}
-
-bool explain_same_node(const struct work *w, const char *a, const char *b)
-{
-    if (strcmp(a, b) == 0)
-        return true;
-    if (!url_dialable(a) || !url_dialable(b))
-        return false;
-    const uint8_t *x = id_of(w, a), *y = id_of(w, b);
-    return x && y && memcmp(x, y, 16) == 0;
-}
-
-size_t explain_view_of(const struct work *w, const char *url)
-{
-    for (size_t i = 0; i < w->n; i++) {
-        const weft_report *r = w->views[i].report;
-        if (r && r->status && explain_same_node(w, r->status->url, url))
-            return i;
-    }
-    return NO_VIEW;
-}
 
 /* What one node tells of another as its peer; the linked one, where names differ. */
 static const weft_peer_info *peer_in(const struct work *w, size_t view, const char *url)

@@ -8,6 +8,11 @@ struct work {
     const char *route;
     const struct explain_view *views;
     size_t n;
+    struct explain_name {
+        const char *url;
+        const uint8_t *id;
+    } * names; /* sorted by URL */
+    size_t n_names;
     struct explanation *out;
 };
 
@@ -28,7 +33,10 @@ const char *explain_path(const char *route);
 /* May a node of that path publish the route? Of a hashed one only the prefix is known. */
 bool explain_in_scope(const char *route, const char *path);
 
-/* ---- explain_pair.c ---- */
+/* ---- explain_names.c ---- */
+
+void explain_names_init(struct work *w);
+void explain_names_fini(struct work *w);
 
 /* One node may have several names. Names that cannot be dialled name nobody for certain. */
 bool explain_same_node(const struct work *w, const char *a, const char *b);
@@ -36,6 +44,8 @@ bool explain_same_node(const struct work *w, const char *a, const char *b);
 /* The view that is this node's own, or NO_VIEW. */
 #define NO_VIEW SIZE_MAX
 size_t explain_view_of(const struct work *w, const char *url);
+
+/* ---- explain_pair.c ---- */
 
 /* Do a publisher and a subscriber meet, and if not, why? from and to are left NULL. */
 struct explain_finding explain_pair(const struct work *w, const struct explain_party *publisher,

@@ -17,7 +17,7 @@
 #include "units.h"
 
 #define NS_PER_SECOND UINT64_C(1000000000)
-#define ROOMY 140 /* columns of a terminal that has room for the extra ones */
+#define ROOMY 180 /* columns of a terminal that has room for the extra ones */
 
 uint64_t wall_clock(void)
 {
@@ -188,6 +188,11 @@ static bool terminal_is_roomy(void)
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= ROOMY;
 }
 
+bool table_has_extra(const struct table *t)
+{
+    return t->wide || terminal_is_roomy();
+}
+
 /* On a terminal the table is as wide as it, and coloured; elsewhere nothing is cut off. */
 static void set_up_terminal(const struct sheet *s)
 {
@@ -203,7 +208,7 @@ static bool print_table(const struct table *t, struct cell *cell, bool json)
                       .scols = scols_new_table(),
                       .cell = cell,
                       .json = json,
-                      .roomy = t->wide || terminal_is_roomy()};
+                      .roomy = table_has_extra(t)};
     bool ok = s.scols && scols_table_enable_json(s.scols, json) == 0 &&
               scols_table_set_name(s.scols, t->name) == 0 && add_columns(&s);
     for (size_t i = 0; ok && i < t->n_rows; i++)

@@ -46,6 +46,9 @@ struct table {
  * output failed. */
 bool table_print(const struct table *table, enum table_form form);
 
+/* Does table_print show the extra columns? */
+bool table_has_extra(const struct table *table);
+
 /* May the output be coloured? On a terminal, unless NO_COLOR is set. */
 bool color_wanted(void);
 

@@ -78,8 +78,14 @@ static void print_parties(const struct explanation *e, bool intent, const char *
 static void print_finding(const struct explain_finding *f)
 {
     bool good = f->reason == EXPLAIN_MATCHES, color = color_wanted();
+    const char *name = *f->from ? f->from : f->to;
     fputs(color ? good ? "  \033[32m" : "  \033[31m" : "  ", stdout);
-    print_safe(*f->from ? f->from : f->to);
+    if ((!*f->from || !*f->to) && strstr(f->text, name)) { /* it names it itself */
+        print_safe(f->text);
+        puts(color ? "\033[0m" : "");
+        return;
+    }
+    print_safe(name);
     if (*f->from && *f->to) {
         fputs(good ? " -> " : " -/-> ", stdout);
         print_safe(f->to);

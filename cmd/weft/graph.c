@@ -182,7 +182,7 @@ static void print_edge(const struct edge *e)
     puts(linked ? "\"];" : "\", style=dashed, color=red, fontcolor=red];");
 }
 
-static int print_graph(const struct graph *g)
+static int print_graph(const struct graph *g, size_t left_out)
 {
     puts("graph weft {\n"
          "  node [shape=box, style=rounded, fontname=\"sans-serif\", fontsize=11];\n"
@@ -191,6 +191,8 @@ static int print_graph(const struct graph *g)
         print_vertex(i, &g->vertices[i]);
     for (size_t i = 0; i < g->n_edges; i++)
         print_edge(&g->edges[i]);
+    if (left_out)
+        printf("  // %zu more nodes were not asked\n", left_out);
     puts("}");
     return output_done();
 }
@@ -239,7 +241,7 @@ static int draw(struct inspector *in)
     int code = crawl(in, &query, CRAWL_LINKED, c);
     if (code == EXIT_OK) {
         put_together(&g, c);
-        code = in->json ? print_json(graph_json(&g), false) : print_graph(&g);
+        code = in->json ? print_json(graph_json(&g), false) : print_graph(&g, c->left_out);
     }
     xfree(g.vertices);
     xfree(g.edges);

@@ -122,27 +122,24 @@ VALUE(drops)
     return drops_format(((const weft_peer_info *)row)->dropped, c->text, sizeof(c->text));
 }
 
-VALUE(uptime)
-{
-    const weft_peer_info *p = row;
-    return is_linked(p) ? cell_ns(p->uptime_ms * 1000000, c) : "";
-}
-
-VALUE(last_error)
-{
-    return ((const weft_peer_info *)row)->last_error;
-}
-
-VALUE(next_dial)
+/* How long it has been linked, or when it is dialled. */
+VALUE(since)
 {
     const weft_peer_info *p = row;
     char text[UNITS_TEXT];
-    if (is_linked(p) || p->next_dial_ms == UINT64_MAX)
+    if (is_linked(p))
+        return cell_ns(p->uptime_ms * 1000000, c);
+    if (p->next_dial_ms == UINT64_MAX)
         return "";
     if (p->next_dial_ms == 0)
         return "now";
     snprintf(c->text, sizeof(c->text), "in %s", ns_format(p->next_dial_ms * 1000000, text));
     return c->text;
+}
+
+VALUE(last_error)
+{
+    return ((const weft_peer_info *)row)->last_error;
 }
 
 VALUE(failed)
@@ -164,7 +161,7 @@ VALUE(node_id)
 #define R SCOLS_FL_RIGHT
 #define W SCOLS_FL_WRAP
 static const struct table_column columns[] = {
-    {"peer", "PEER", url, 0.25, W, 0, false},
+    {"peer", "PEER", url, 0.3, W, 0, false},
     {"state", "STATE", state, 0, 0, 0, false},
     {"direction", "DIR", direction, 0, 0, 0, false},
     {"role", "ROLE", role, 0, 0, 0, true},
@@ -173,16 +170,15 @@ static const struct table_column columns[] = {
     {"rtt", "RTT", rtt, 0, R, 0, false},
     {"jitter", "JITTER", jitter, 0, R, 0, true},
     {"queue", "QUEUE", queue, 0, R, 0, true},
-    {"messages_in", "MSGS-IN", messages_in, 0, R, 0, false},
-    {"messages_out", "MSGS-OUT", messages_out, 0, R, 0, false},
+    {"messages_in", "IN", messages_in, 0, R, 0, false},
+    {"messages_out", "OUT", messages_out, 0, R, 0, false},
     {"bytes_in", "BYTES-IN", bytes_in, 0, R, 0, true},
     {"bytes_out", "BYTES-OUT", bytes_out, 0, R, 0, true},
     {"drops", "DROPS", drops, 0.1, W, 0, false},
-    {"uptime", "UP", uptime, 0, R, 0, false},
+    {"since", "UP/DIAL", since, 0, R, 0, false},
     {"failed", "FAILED", failed, 0, R, 0, true},
     {"persistent", "KEEP", persistent, 0, 0, 0, true},
-    {"next_dial", "DIAL", next_dial, 0, R, 0, false},
-    {"last_error", "ERROR", last_error, 0.2, W, 0, false},
+    {"last_error", "ERROR", last_error, 0.2, W, 0, true},
     {"node_id", "ID", node_id, 0, 0, 0, true},
 };
 
@@ -190,6 +186,20 @@ static const char *color(const void *row, const struct cell *cell)
 {
     const weft_peer_info *p = row;
     return is_linked(p) ? "green" : strcmp(p->state, "handshake") == 0 ? NULL : "red";
+}
+
+/* Where the table has no room for errors, those that keep peers away stand below it. */
+static void print_errors(const weft_report *r)
+{
+    for (size_t i = 0; i < r->n_peers; i++) {
+        const weft_peer_info *p = &r->peers[i];
+        if (is_linked(p) || !*p->last_error)
+            continue;
+        print_safe(p->url);
+        fputs(": ", stdout);
+        print_safe(p->last_error);
+        putchar('\n');
+    }
 }
 
 static int print_table(const struct peers *p, const weft_report *r)
@@ -205,7 +215,11 @@ static int print_table(const struct peers *p, const weft_report *r)
         .empty = "it has no peers, and knows of none",
         .wide = p->wide,
     };
-    return table_print(&table, TABLE_COLUMNS) ? output_done() : failure("cannot write the output");
+    if (!table_print(&table, TABLE_COLUMNS))
+        return failure("cannot write the output");
+    if (!table_has_extra(&table))
+        print_errors(r);
+    return output_done();
 }
 
 /* ---- Asking ------------------------------------------------------------------------------------
@@ -246,12 +260,14 @@ const struct command peers_command = {
         "\n"
         "Asks the node at URL for its peers: state (linked, handshake, dialing, waiting, given "
         "up,\n"
-        "banned), which side dialled, round trip, messages each way, drops with their reason, for\n"
-        "how long, when it is dialled next and why the last link or dial ended.\n"
+        "banned), which side dialled, round trip, messages in and out, drops with their reason, "
+        "for\n"
+        "how long it has been linked or when it is dialled next. Below stands what keeps a peer\n"
+        "away.\n"
         "\n"
         "      --wide          all columns, however narrow the terminal: role, path, program,\n"
-        "                      jitter, queue, bytes, failures in a row, node id (the default on\n"
-        "                      140 columns and more)\n"
+        "                      jitter, queue, bytes, failures in a row, why the last link or\n"
+        "                      dial ended, node id (the default on 180 columns and more)\n"
         "      --json          one JSON object, {\"peers\": [...]}, with "
         "everything\n" INSPECT_WATCH_HELP INSPECT_HELP "\n"
         "Colour is used on a terminal unless NO_COLOR is set.\n"

@@ -268,7 +268,8 @@ class Mesh(Case):
         self.assertIn("refused", lost["last_error"])
         self.assertTrue(lost["persistent"])
         self.assertGreaterEqual(lost["failed_attempts"], 1)
-        self.assertIn("refused", self.run_weft("peers", d.sock))
+        self.assertRegex(self.run_weft("peers", d.sock), rf"(?m)^{re.escape(self.c.url)}: connection refused$")
+        self.assertRegex(self.run_weft("peers", d.sock, "--wide"), r"(?m)^tcp://\S+ .* connection refused ")
 
     def test_tables_fit_the_terminal(self):
         self.publish("T@lab.a." + "x" * 100, self.a)
