@@ -17,6 +17,7 @@
 
 #define BACKLOG 64
 #define RETRY_MS 1000
+#define SEND_BUFFER (64 * 1024) /* of the kernel's, for a client that does not take */
 
 static void on_connection(uv_poll_t *poll, int status, int events);
 
@@ -49,10 +50,11 @@ static void on_connection(uv_poll_t *poll, int status, int events)
 {
     struct http *http = poll->data;
     struct listener *l = (struct listener *)((char *)poll - offsetof(struct listener, poll));
-    int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0 && http->connections < HTTP_CONNECTIONS_MAX)
+    int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), buffer = SEND_BUFFER;
+    if (fd >= 0 && http->connections < HTTP_CONNECTIONS_MAX) {
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
         http_adopt(http, fd);
-    else if (fd >= 0)
+    } else if (fd >= 0)
         turn_away(fd);
     else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
         pause_listening(http, errno);

@@ -22,7 +22,7 @@
 #define TICK_MS 1000
 #define SOON_MS 50
 #define ANSWER_MS 5000
-#define VIEWER_PATIENCE_MS 10000
+#define VIEWER_PATIENCE_MS 5000
 #define NEIGHBOURS_MAX 32 /* asked; further ones are links without an end that tells */
 #define PEERS_MAX 256
 #define ROUTES_MAX 500

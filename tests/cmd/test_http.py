@@ -268,6 +268,16 @@ class Crowds(Http):
             self.assertLess(time.monotonic(), deadline, "connections are not given up")
         self.assertEqual(self.get(a, "/healthz").code, 200)
 
+    def small_client(self, port):
+        """One with little room for what it does not read."""
+        client = Client.__new__(Client)
+        client.socket, client.host, client.buffer = socket.socket(), f"localhost:{port}", b""
+        self.addCleanup(client.close)
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.socket.settimeout(harness.PATIENCE)
+        client.socket.connect(("127.0.0.1", port))
+        return client
+
     def connections(self, client):
         """How many the listener has, by its own word."""
         return metrics.values(metrics.parse(client.ask("/metrics").text)[1], "weft_http_connections")[0]
@@ -294,6 +304,10 @@ class Crowds(Http):
     def test_slow_clients(self):
         """Who starts and does not go on is dropped, and who does not take what it asked for; the others go on meanwhile."""
         a = self.node()
+        self.weft("sub", *(f"T@lab.a.{'long' * 240}-{n}" for n in range(32)), "-P", a.sock)  # a picture of 32 KiB
+        a.proc.wait_line("peer up")
+        viewer = self.small_client(a.http)
+        self.assertEqual(viewer.upgrade().code, 101)
         silent, halfway, deaf, endless = (self.client(a.http) for _ in range(4))
         halfway.send(b"GET /healthz HTTP/1.1\r\nHost: local")
         for _ in range(200):

@@ -57,17 +57,20 @@ function pathOf(url) {
 /* ---- The model ---- */
 
 class Rates {
-  constructor() { this.last = new Map(); }
+  constructor() { this.last = new Map(); this.now = new Map(); }
 
   /* Growth of a counter a second, by the reporter's clock; null while unknown. */
   of(key, value, timeNs) {
     const before = this.last.get(key);
-    if (before && before.time === timeNs) return before.rate;
-    const rate = before && timeNs > before.time && value >= before.value
-      ? (value - before.value) / ((timeNs - before.time) / 1e9) : null;
-    this.last.set(key, { value, time: timeNs, rate });
+    let rate = null;
+    if (before && before.time === timeNs) rate = before.rate;
+    else if (before && timeNs > before.time && value >= before.value) rate = (value - before.value) / ((timeNs - before.time) / 1e9);
+    this.now.set(key, { value, time: timeNs, rate });
     return rate;
   }
+
+  /* The next picture: what this one had no use for is forgotten. */
+  turn() { this.last = this.now; this.now = new Map(); }
 }
 
 const rates = new Rates();
@@ -552,6 +555,7 @@ function connect() {
     pause = 500;
     lastHeard = Date.now();
     model = modelOf(picture);
+    rates.turn();
     draw();
     announce();
     mood("live", "live");
