@@ -25,7 +25,7 @@ struct command {
 };
 
 extern const struct command pub_command, sub_command, ping_command, addrbook_command, bench_command,
-    reload_command, log_command;
+    reload_command, log_command, record_command, play_command;
 extern const struct command status_command, peers_command, routes_command, explain_command,
     trace_command, top_command, graph_command;
 
