@@ -21,7 +21,7 @@ static int glue_send(void *ctx, struct mesh_link *link, const void *frames, size
     plane_lock(node);
     int rc = outbox_put_control(node, &c->out, frames, size, lane);
     bool wake = rc == 0 && node_mark_dirty(node, &c->out);
-    node->bytes_out += size;
+    c->out.bytes += size;
     plane_unlock(node);
     if (wake)
         node_wake(node);

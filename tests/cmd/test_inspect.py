@@ -248,6 +248,7 @@ class Mesh(Case):
             self.assertRegex(p["agent"], r"^weftd/\d")
             self.assertEqual(set(p["dropped"]), set(REASONS))
             self.assertGreater(p["bytes_in"], 0)
+            self.assertGreater(p["bytes_out"], 0)
         table = self.run_weft("peers", self.a.sock).split("\n")
         self.assertRegex(table[0], "^PEER +STATE +DIR +RTT")
         self.assertEqual(len(table), 3)
