@@ -264,11 +264,15 @@ int inspector_run(struct inspector *in, int (*once)(struct inspector *in, void *
 /* ---- Output ------------------------------------------------------------------------------------
  */
 
+/* Whoever closed the pipe has what it wanted, and need not be told. */
+static int output_failed(void)
+{
+    return errno == EPIPE ? EXIT_FAILED : failure("cannot write the output: %s", strerror(errno));
+}
+
 int output_done(void)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return EXIT_OK;
-    return failure("cannot write the output: %s", strerror(errno));
+    return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_OK : output_failed();
 }
 
 int print_json(json_t *value, bool line)
@@ -279,7 +283,7 @@ int print_json(json_t *value, bool line)
     json_decref(value);
     if (rc == 0)
         putchar('\n');
-    return rc == 0 ? output_done() : failure("cannot write the output: %s", strerror(errno));
+    return rc == 0 ? output_done() : output_failed();
 }
 
 void print_safe(const char *text)

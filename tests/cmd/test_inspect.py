@@ -291,6 +291,11 @@ class Mesh(Case):
         watch.process.send_signal(signal.SIGINT)
         watch.expect_exit(0)
 
+    def test_a_reader_that_has_enough(self):
+        watch = f"'{harness.program('weft')}' peers '{self.a.sock}' --watch 0.05 --json"
+        lines = self.spawn("head", ["sh", "-c", watch + " | head -n 1"]).expect_exit(0)
+        self.assertEqual([line[:9] for line in lines], ['{"peers":'])
+
     # ---- routes ----
 
     def test_routes(self):
@@ -410,6 +415,17 @@ class Mesh(Case):
         self.assertRegex(text, r"(?m)^T@lab\.b\.x: 4 bytes from \S+, 3 links$")
         self.assertRegex(text, rf"(?m)^  {re.escape(b)} -> {re.escape(a)}: tcp, ")
         self.assertRegex(text, "(?m)^  arrived .* later, give or take ")
+
+    def test_trace_of_a_publisher_that_cannot_be_asked(self):
+        self.weft("pub", "T@lab.b.x", "tick", "-P", self.b.url, "--leaf", "--rate", "100", "--count", "100000")
+        proc = self.weft("trace", "T@lab.b.x", "-P", self.b.sock, "--json", split=True)
+        proc.expect_exit(0)
+        way = json.loads(proc.lines[0])
+        self.assertEqual([leg["transport"] for leg in way["legs"]], ["tcp", "unix"])
+        for key in ("took_ns", "clock_ahead_ns", "clock_uncertainty_ns"):
+            self.assertIsNone(way[key])
+        self.assertGreater(way["arrived_ns"], way["sent_ns"])  # of one host, though nobody can tell
+        self.assertIn("how the two differ is unknown", self.run_weft("trace", "T@lab.b.x", "-P", self.b.sock))
 
     def test_trace_of_silence(self):
         said = self.said("trace", "T@lab.b.x", "-P", self.a.sock, "--timeout", "0.3")
