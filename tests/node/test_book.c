@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -153,6 +154,7 @@ TEST(book, a_killed_process_holds_nothing)
     CHECK_EQ(pipe(ready), 0);
     pid_t child = fork();
     if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* should a check fail */
         open_node(NULL);
         if (write(ready[1], "x", 1) == 1)
             pause();

@@ -3,6 +3,7 @@
  * counted; and when there is memory again the mesh is whole without help, and a message passes. */
 #include <unistd.h>
 
+#include <weft/addrbook.h>
 #include <weft/admin.h>
 
 #include "tests/oom/talk.h"
@@ -380,6 +381,44 @@ TEST(oom_node, address_book)
     bool ram = access("/dev/shm", W_OK) == 0; /* where fsync takes no time */
     snprintf(file, sizeof(file), "%s/weft-oom-book-%d", ram ? "/dev/shm" : "/tmp", (int)getpid());
     oom_each("address_book", &(struct oom_plan){.at_least = 250, .file = file}, with_a_file);
+}
+
+/* An editor of books: each call does it all or changes nothing, and the file is whole. */
+static void edit_a_book(void)
+{
+    weft_addrbook *book = NULL, *again = NULL;
+    weft_book_lock *lock = NULL;
+    weft_addrbook_damage damage;
+    char url[64], *text = NULL;
+    int rc = weft_addrbook_new(&book);
+    oom_ok(rc);
+    for (unsigned i = 0; book && i < 3; i++) {
+        snprintf(url, sizeof(url), "tcp://10.0.0.%u:7400/x", i % 2);
+        weft_addrbook_entry e = {.peer = url, .last_error = "cut", .attempts = i};
+        size_t before = book->count;
+        rc = weft_addrbook_put(book, &e);
+        CHECK_EQ(book->count, before + (rc == 1));
+        oom_ok(rc < 0 ? rc : 0);
+    }
+    rc = weft_addrbook_lock(file, &lock, &text);
+    oom_ok(rc);
+    rc = book && lock ? weft_addrbook_save(lock, book) : WEFT_ENOMEM;
+    oom_ok(rc);
+    int read = weft_addrbook_repair(file, &again, &damage, NULL);
+    CHECK(read == 0 || read == WEFT_ENOMEM || rc < 0);
+    CHECK(read < 0 || damage.n_places == 0);
+    weft_free(text);
+    weft_addrbook_free(again);
+    weft_addrbook_free(book);
+    weft_addrbook_unlock(lock);
+    remove_book();
+}
+
+TEST(oom_node, editing_a_book)
+{
+    bool ram = access("/dev/shm", W_OK) == 0; /* where fsync takes no time */
+    snprintf(file, sizeof(file), "%s/weft-oom-edit-%d", ram ? "/dev/shm" : "/tmp", (int)getpid());
+    oom_each("editing_a_book", &(struct oom_plan){.at_least = 20, .file = file}, edit_a_book);
 }
 
 /* ---- libuv's own allocations ---- */
