@@ -30,6 +30,7 @@
 /* At most so many bytes each takes on the wire, besides its strings. */
 #define PEER_BYTES 512u
 #define ROUTE_BYTES 256u
+#define ROUTE_BYTES_COMMON 32u /* what it mostly takes */
 #define ENTRY_BYTES 256u
 #define INCIDENT_BYTES 64u
 
@@ -167,17 +168,14 @@ static size_t incident_size(const weft_incident *i)
     return INCIDENT_BYTES + text_size(i->peer) + text_size(i->route) + text_size(i->text);
 }
 
+/* Of what may be many: links and the address book have limits of their own. */
 static size_t report_size(const weft_report *r)
 {
-    size_t size = 0;
-    for (size_t i = 0; i < r->n_peers; i++)
-        size += peer_size(&r->peers[i]);
+    size_t size = r->n_peers * sizeof(*r->peers);
     for (size_t i = 0; i < r->n_routes; i++)
-        size += route_size(&r->routes[i]);
+        size += ROUTE_BYTES_COMMON + route_size(&r->routes[i]) - ROUTE_BYTES;
     for (size_t i = 0; r->book && i < r->book->count; i++)
         size += entry_size(&r->book->entries[i]);
-    for (size_t i = 0; i < r->n_incidents; i++)
-        size += incident_size(&r->incidents[i]);
     return size;
 }
 

@@ -82,8 +82,9 @@ typedef struct weft_report {
  * report with weft_report_free. [any but loop; with url NULL any]
  * Errors: WEFT_EURL, WEFT_EINVAL (query), WEFT_EROUTE, WEFT_ENOTFOUND (no link to url),
  * WEFT_ENOTSUP (the peer lacks the feature), WEFT_EDENIED (it does not tell us), WEFT_ELIMIT (it is
- * being asked already, or the report is too large: narrow it by `route`), WEFT_ETIMEDOUT,
- * WEFT_ELOST, WEFT_ELOOP, WEFT_ENOMEM, WEFT_ECLOSED. */
+ * being asked already, or the report is too large: narrow it by `route`), WEFT_EMALFORMED (it told
+ * less than it was asked for), WEFT_ETIMEDOUT, WEFT_ELOST, WEFT_ELOOP, WEFT_ENOMEM, WEFT_ECLOSED.
+ */
 WEFT_API int weft_node_inspect(weft_node *node, const char *url, const weft_query *query,
                                int timeout_ms, weft_report **ret_report, char **ret_error_text);
 

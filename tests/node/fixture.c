@@ -177,6 +177,16 @@ weft_interest *fx_subscribe(weft_node *node, const char *route)
     return interest;
 }
 
+/* The loop gets its turn in between. */
+void fx_subscribe_often(weft_node *node, const char *route, unsigned count)
+{
+    for (unsigned i = 1; i <= count; i++) {
+        fx_subscribe(node, route);
+        if (i % 1000 == 0 || i == count)
+            CHECK_EQ(fx_stats(node).interests, i);
+    }
+}
+
 /* ---- Reports ---- */
 
 weft_report *fx_inspect(weft_node *node, const char *url, uint32_t parts, const char *route)

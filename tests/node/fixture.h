@@ -96,6 +96,9 @@ void fx_told_wait(struct fx_told *told);
 /* An address that nobody listens on. */
 void fx_dead_url(char *url, size_t size);
 
+/* Subscribe a route so often: told to peers once, and each a row of a report. */
+void fx_subscribe_often(weft_node *node, const char *route, unsigned count);
+
 /* A folder of its own, removed by fx_rmdir with the files in it. */
 void fx_mkdir(char *buf, size_t size);
 void fx_rmdir(const char *folder);

@@ -247,3 +247,39 @@ TEST(attach, other_threads_use_an_attached_node)
     close_world(&w);
     CHECK_EQ(w.done, 1);
 }
+
+static void on_report(int error, const char *text, weft_report *report, void *user)
+{
+    struct world *w = user;
+    w->got++;
+    CHECK_EQ(error, w->stop_on_message ? WEFT_ECLOSED : 0);
+    CHECK_EQ(report != NULL, !w->stop_on_message);
+    if (report)
+        CHECK_STR(report->status->path, "a");
+    weft_report_free(report);
+}
+
+/* A question from the loop's own thread: answered in a turn of the loop, or ended by detaching. */
+TEST(attach, inspect_async)
+{
+    struct world w;
+    open_world(&w);
+    w.a = attach(&w, "inproc://inspect-a/a", NULL);
+    w.b = attach(&w, "inproc://inspect-b/b", "inproc://inspect-a/a");
+    TURN_UNTIL(&w, w.ups == 2);
+    weft_query query;
+    weft_query_init(&query);
+    CHECK_EQ(weft_node_inspect_async(w.a, NULL, &query, 0, on_report, &w), 0);
+    CHECK_EQ(w.got, 0); /* never from within the call */
+    TURN_UNTIL(&w, w.got == 1);
+    CHECK_EQ(weft_node_inspect_async(w.b, weft_node_url(w.a), &query, WAIT_MS, on_report, &w), 0);
+    TURN_UNTIL(&w, w.got == 2);
+    w.stop_on_message = true;
+    CHECK_EQ(weft_node_inspect_async(w.b, weft_node_url(w.a), &query, WAIT_MS, on_report, &w), 0);
+    weft_node_detach(w.b, on_done, &w);
+    CHECK_EQ(weft_node_inspect_async(w.b, NULL, &query, 0, on_report, &w), WEFT_ECLOSED);
+    TURN_UNTIL(&w, w.done == 1);
+    CHECK_EQ(w.got, 3);
+    weft_node_detach(w.a, on_done, &w);
+    close_world(&w);
+}

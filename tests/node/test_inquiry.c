@@ -92,7 +92,7 @@ TEST(inquiry, fifty_thousand_routes)
         snprintf(route, sizeof(route), "types.X@a.route-%d", i);
         fx_publish(a, route);
     }
-    UNTIL(fx_stats(a).intents == COUNT);
+    CHECK_EQ(fx_stats(a).intents, COUNT); /* calls run in their order */
     weft_report *there = fx_inspect(b, weft_node_url(a), WEFT_PART_STATUS | WEFT_PART_ROUTES, NULL);
     weft_report *here = fx_inspect(a, NULL, WEFT_PART_ROUTES, NULL);
     CHECK_EQ(there->n_routes, COUNT);
@@ -263,6 +263,32 @@ TEST(inquiry, many_threads)
         answered += askers[i].waited;
     }
     CHECK(answered > 0);
+    weft_node_close(b);
+    weft_node_close(a);
+}
+
+/* A report that takes more than 64 MiB is refused; asking for less is answered. Interests in one
+ * route are told to peers once, and are each a row of a report. */
+TEST(inquiry, too_large_a_report)
+{
+    enum { COUNT = 75000 };
+    weft_node *a, *b;
+    open_two(&a, &b);
+    char route[1000];
+    snprintf(route, sizeof(route), "types.X@a.%0900d", 0);
+    fx_subscribe_often(a, route, COUNT);
+    weft_query query;
+    weft_query_init(&query);
+    query.parts = WEFT_PART_ROUTES;
+    weft_report *r;
+    char *text = NULL;
+    CHECK_EQ(weft_node_inspect(b, weft_node_url(a), &query, WAIT_MS, &r, &text), WEFT_ELIMIT);
+    if (!text || !strstr(text, "ask for one route"))
+        FAIL("%s", text ? text : "(nothing)");
+    weft_free(text);
+    r = fx_inspect(b, weft_node_url(a), FX_ALL_PARTS & ~(uint32_t)WEFT_PART_ROUTES, NULL);
+    CHECK_EQ(r->status->stats.interests, COUNT);
+    weft_report_free(r);
     weft_node_close(b);
     weft_node_close(a);
 }

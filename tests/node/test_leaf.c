@@ -275,3 +275,25 @@ TEST(leaf, scope_is_kept)
     weft_node_close(stray);
     close_scene(&s);
 }
+
+/* A route from behind a router: whose it is, and over which link it came. */
+TEST(leaf, a_report_says_which_way)
+{
+    static struct scene s;
+    open_scene(&s);
+    weft_interest *in = fx_subscribe(s.peer, "t.L@r.one.out");
+    fx_publish(s.one, "t.L@r.one.out");
+    CHECK_EQ(weft_interest_wait(in, WAIT_MS), 0);
+    weft_report *r = fx_inspect(s.peer, NULL, WEFT_PART_ROUTES, "t.L@r.one.out");
+    CHECK_EQ(r->n_routes, 2);
+    CHECK(r->routes[0].intent && !r->routes[1].intent);
+    CHECK_STR(r->routes[0].peer, weft_node_url(s.one));
+    CHECK_STR(r->routes[0].via, weft_node_url(s.router));
+    CHECK(!r->routes[1].peer && !r->routes[1].via);
+    weft_report_free(r);
+    r = fx_inspect(s.router, NULL, WEFT_PART_ROUTES, "t.L@r.one.out");
+    CHECK_STR(r->routes[0].peer, weft_node_url(s.one));
+    CHECK(!r->routes[0].via);
+    weft_report_free(r);
+    close_scene(&s);
+}

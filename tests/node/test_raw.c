@@ -44,8 +44,8 @@ static void raw_send(struct raw *r, const struct control *control)
     buf_fini(&out);
 }
 
-/* Read until a frame of the type came, and decode it. */
-static void raw_take(struct raw *r, uint32_t type, struct control *ret_control)
+/* Read until a frame of the type came, and decode it. Returns its timestamp. */
+static uint64_t raw_take(struct raw *r, uint32_t type, struct control *ret_control)
 {
     for (;;) {
         struct frame frame;
@@ -57,7 +57,7 @@ static void raw_take(struct raw *r, uint32_t type, struct control *ret_control)
                 CHECK_EQ(codec_decode(type, frame.body, frame.body_size, ret_control), 0);
             buf_consume(&r->in, frame.size);
             if (found)
-                return;
+                return header.timestamp;
         }
         uint8_t *to = buf_reserve(&r->in, 4096);
         CHECK(to != NULL);
@@ -429,12 +429,9 @@ TEST(raw, asks_and_does_not_read)
     struct raw slow;
     raw_open_as(&slow, a, 7, 1);
     CHECK_EQ(weft_node_wait_peers(a, 2, WAIT_MS), 0);
-    for (int i = 0; i < COUNT; i++) {
-        char route[800];
-        snprintf(route, sizeof(route), "types.X@a.%0650d.%d", 0, i);
-        fx_publish(a, route);
-    }
-    UNTIL(fx_stats(a).intents == COUNT);
+    char route[800];
+    snprintf(route, sizeof(route), "types.X@a.%0650d", 0);
+    fx_subscribe_often(a, route, COUNT);
     raw_ask(&slow, 1, WEFT_PART_ROUTES);
     weft_report *r = fx_inspect(b, weft_node_url(a), WEFT_PART_ROUTES | WEFT_PART_PEERS, NULL);
     CHECK_EQ(r->n_routes, COUNT);
@@ -445,5 +442,61 @@ TEST(raw, asks_and_does_not_read)
     CHECK_EQ(raw_answers(&slow), COUNT);
     raw_close(&slow);
     weft_node_close(b);
+    weft_node_close(a);
+}
+
+static int ask_raw(weft_node *node, const struct raw *r, int timeout_ms, const char *says)
+{
+    weft_query query;
+    weft_query_init(&query);
+    weft_report *report = NULL;
+    char *text = NULL;
+    int rc = weft_node_inspect(node, r->me, &query, timeout_ms, &report, &text);
+    CHECK((rc == 0) == (report != NULL));
+    if (rc < 0 && (!text || !strstr(text, says)))
+        FAIL("%s: \"%s\" lacks \"%s\"", weft_err_name(rc), text ? text : "(nothing)", says);
+    weft_report_free(report);
+    weft_free(text);
+    return rc;
+}
+
+struct asking_thread {
+    weft_node *node;
+    const struct raw *raw;
+    int rc;
+};
+
+static void *ask_in_thread(void *arg)
+{
+    struct asking_thread *t = arg;
+    t->rc = ask_raw(t->node, t->raw, WAIT_MS, "did not tell all");
+    return NULL;
+}
+
+/* One that is asked and says nothing, or less than it was asked for. */
+TEST(raw, is_asked)
+{
+    weft_node *a = fx_open("tcp://127.0.0.1:0/a", NULL, NULL);
+    struct raw r;
+    raw_open(&r, a);
+    CHECK_EQ(ask_raw(a, &r, 20, "did not answer in time"), WEFT_ETIMEDOUT);
+    CHECK_EQ(ask_raw(a, &r, 20, "is being asked already"), WEFT_ELIMIT);
+    struct control c = {0};
+    raw_take(&r, MSG_QUERY, &c);
+    CHECK_EQ(c.query.parts, WEFT_PART_STATUS);
+    control_fini(&c);
+    raw_close(&r);
+    UNTIL(fx_peer_count(a) == 0);
+
+    raw_open_as(&r, a, 2, 2);
+    struct asking_thread t = {.node = a, .raw = &r};
+    pthread_t thread;
+    pthread_create(&thread, NULL, ask_in_thread, &t);
+    uint64_t nonce = raw_take(&r, MSG_QUERY, &c);
+    control_fini(&c);
+    raw_send(&r, &(struct control){.type = MSG_ANSWER, .answer = {.nonce = nonce, .text = ""}});
+    pthread_join(thread, NULL);
+    CHECK_EQ(t.rc, WEFT_EMALFORMED);
+    raw_close(&r);
     weft_node_close(a);
 }
