@@ -255,6 +255,7 @@ int daemon_run(const struct arguments *args, struct config *config)
     struct daemon d = {.args = args, .config = config, .pidfile = {.fd = -1}};
     int code = EXIT_FAILED;
     signal(SIGPIPE, SIG_IGN);
+    config->role = config_role(config); /* other peers make no other node of it */
     d.format = log_open((enum log_format)config->log_format);
     int rc = uv_loop_init(&d.loop);
     if (rc < 0)

@@ -4,9 +4,9 @@
  * record with its fields. Text is for people, and what peers have a hand in is escaped; JSON and
  * the journal have the fields apart, for programs.
  *
- * Failure modes. Standard error that is gone or full loses records: a router does not stand still
- * for its log. The library of the journal says nothing where there is no journal, so that is looked
- * at once, before. */
+ * Failure modes. Standard error that is gone loses records; one that is full and that nobody reads
+ * stops the daemon, as it does any program: lead it to a file or the journal. The library of the
+ * journal says nothing where there is no journal, so that is looked at once, before. */
 #include "log.h"
 
 #include <inttypes.h>
@@ -111,7 +111,7 @@ static void write_json(const struct log_record *r)
     if (r->error)
         set_string(object, "error", weft_err_name(r->error));
     set_string(object, "text", r->text);
-    char *line = json_dumps(object, JSON_COMPACT);
+    char *line = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII);
     if (line)
         fprintf(stderr, "%s\n", line);
     free(line);

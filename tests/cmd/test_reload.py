@@ -158,6 +158,21 @@ class Reload(harness.Case):
         self.assertNotIn("log", said)
         self.assertNotIn(self.c.url, said)
 
+    def test_other_peers_make_no_other_role(self):
+        """A leaf, by its only peer being a unix socket, that would be a client now; told until it is restarted."""
+        config = os.path.join(self.folder, "leaf.yaml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(f"peers: ['{self.b.sock}']\n")
+        leaf = self.spawn("leaf", [harness.program("weftd"), "-c", config])
+        leaf.wait_line("peer up")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(f"peers: ['{self.c.url}']\n")
+        for _ in range(2):
+            mark = leaf.mark()
+            leaf.process.send_signal(signal.SIGHUP)
+            leaf.wait_line("needs a restart: role: client .is: leaf.", since=mark)
+        self.c.proc.wait_line("peer up")
+
     def test_the_node_itself_among_its_peers(self):
         """Passed over as at the start, and told once."""
         self.start([self.b.url])
