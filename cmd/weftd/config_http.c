@@ -68,7 +68,8 @@ static const yaml_node_t *listen_of(struct reader *r, const yaml_node_t *mapping
     for (yaml_node_pair_t *p = mapping->data.mapping.pairs.start;
          p < mapping->data.mapping.pairs.top; p++) {
         const yaml_node_t *key = yaml_document_get_node(&r->doc, p->key);
-        if (strcmp((const char *)key->data.scalar.value, "listen") == 0)
+        if (key->type == YAML_SCALAR_NODE &&
+            strcmp((const char *)key->data.scalar.value, "listen") == 0)
             return yaml_document_get_node(&r->doc, p->value);
     }
     return NULL;

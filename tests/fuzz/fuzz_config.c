@@ -4,13 +4,14 @@
  *
  * Whatever it holds, the settings are within their limits and every problem has a place in the file
  * and a sentence. A file without a problem, written anew from the settings it gave, gives the same
- * settings. */
+ * settings: there is no change from the one to the other. */
 #include "fuzz.h"
 
 #include <stdarg.h>
 
 #include "cmd/common/memory.h"
 #include "cmd/weftd/config.h"
+#include "cmd/weftd/reload.h"
 
 struct text {
     char *data;
@@ -73,27 +74,61 @@ static void write_peer(struct text *out, const struct config_peer *peer)
     put(out, "    max_attempts: %u\n", peer->dial.max_attempts);
 }
 
+static void write_list(struct text *out, const char *indent, const char *key,
+                       const struct names *names)
+{
+    put(out, "%s%s: %s", indent, key, names->count ? "\n" : "[]\n");
+    for (size_t i = 0; i < names->count; i++) {
+        put(out, "%s  - ", indent);
+        put_string(out, "", names->items[i]);
+    }
+}
+
+static void write_service(struct text *out, const struct config *c)
+{
+    put_string(out, "pid_file: ", c->pid_file);
+    put(out, "log: {level: %s, format: %s}\n", config_level_name(c->log),
+        config_format_name(c->log_format));
+    put(out, "access: {info: %s, ", config_access_name(c->info));
+    put(out, "control: %s}\n", config_access_name(c->control));
+    put(out, "http:\n  remote: %s\n", c->http.remote ? "true" : "false");
+    write_list(out, "  ", "listen", &c->http.listen);
+    write_list(out, "  ", "names", &c->http.names);
+}
+
 static void write_config(struct text *out, const struct config *c)
 {
     static const char *const roles[] = {"auto", "peer", "client", "leaf"};
-    static const char *const levels[] = {"error", "warn", "info", "debug"};
     put_string(out, "self: ", c->self);
     put_string(out, "advertise: ", c->advertise);
     put_string(out, "network: ", c->network);
     put_string(out, "path: ", c->path);
     put_string(out, "addrbook: ", c->addrbook);
-    put(out, "role: %s\nlog: %s\n", roles[c->role], levels[c->log - WEFT_LOG_ERROR]);
+    put(out, "role: %s\n", roles[c->role]);
+    write_service(out, c);
     put(out, "allow_base: %s\nlinger: %ums\n", c->allow_base ? "yes" : "no", c->linger_ms);
     put(out, "limits:\n  max_frame: %llu\n", (unsigned long long)c->max_frame);
     put(out, "  peers: %llu\n", (unsigned long long)c->max_peers);
     put(out, "  routes: %llu\n", (unsigned long long)c->max_routes);
     put(out, "  outbox: %llu\n", (unsigned long long)c->outbox);
-    put(out, "listen: %s", c->listen.count ? "\n" : "[]\n");
-    for (size_t i = 0; i < c->listen.count; i++)
-        put_string(out, "  - ", c->listen.items[i]);
+    write_list(out, "", "listen", &c->listen);
     put(out, "peers: %s", c->peer_count ? "\n" : "[]\n");
     for (size_t i = 0; i < c->peer_count; i++)
         write_peer(out, &c->peers[i]);
+}
+
+/* What is told of each change; of the same settings written anew there is none, but for the last
+ * digit of a multiplier. */
+static void check_changes(const struct config *from, const struct config *to, bool same)
+{
+    char text[CHANGE_TEXT];
+    struct changes changes;
+    config_diff(from, to, &changes);
+    for (size_t i = 0; i < changes.count; i++) {
+        CHECK(change_text(&changes.list[i], i % 2, text)[0]);
+        CHECK(!same || changes.list[i].kind == CHANGE_PEER_SCHEDULE);
+    }
+    changes_fini(&changes);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -135,6 +170,8 @@ static void check_url(const char *url)
 
 static void check_limits(const struct config *c)
 {
+    CHECK(c->log_format <= LOG_JOURNAL && c->info >= WEFT_ACCESS_NONE);
+    CHECK(c->info <= WEFT_ACCESS_ANY && c->control >= WEFT_ACCESS_NONE);
     CHECK(c->role <= WEFT_ROLE_LEAF && c->log >= WEFT_LOG_ERROR && c->log <= WEFT_LOG_DEBUG);
     CHECK(c->max_frame >= 64 << 10 && c->max_frame <= 64 << 20);
     CHECK(c->max_peers >= 1 && c->max_peers <= 65535);
@@ -175,6 +212,7 @@ static void check_again(const struct config *config)
     if (problems.total)
         FAIL("%s\n%s", problems.list[0].text, out.data);
     same_config(config, &again);
+    check_changes(config, &again, true);
     problems_fini(&problems);
     config_fini(&again);
     xfree(out.data);
@@ -184,19 +222,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size > 16384)
         return -1;
-    struct config config;
+    struct config config, defaults;
     struct problems problems = {.file = "file"};
     char *text = (char *)exact_copy(size ? data : (const uint8_t *)"", size);
     config_init(&config);
+    config_init(&defaults);
     config_parse(&config, text, size, &problems);
     check_limits(&config);
     check_problems(&problems, size);
     if (problems.total == 0)
         check_again(&config);
     config_role(&config);
+    check_changes(&defaults, &config, false);
+    check_changes(&config, &defaults, false);
     config_check(&config, &problems);
     problems_fini(&problems);
     config_fini(&config);
+    config_fini(&defaults);
     free(text);
     return 0;
 }
