@@ -75,6 +75,7 @@ class Rates {
 
 const rates = new Rates();
 
+const compare = new Intl.Collator("en", { numeric: true }).compare;
 const nodeKey = (id, url) => id || `url ${url}`;
 
 function modelOf(picture) {
@@ -137,8 +138,8 @@ function modelOf(picture) {
     link.lost = link.sides.map((s) => drops(s.peer.dropped)).filter(Boolean).join("; ");
   }
   for (const n of nodes.values()) n.name = n.path || nameless(n);
-  const order = [...nodes.values()].sort((x, y) => y.self - x.self || x.name.localeCompare(y.name));
-  return { nodes, order, links: [...links.values()].sort((x, y) => x.up - y.up || ours(y) - ours(x) || title(x).localeCompare(title(y))),
+  const order = [...nodes.values()].sort((x, y) => y.self - x.self || compare(x.name, y.name));
+  return { nodes, order, links: [...links.values()].sort((x, y) => x.up - y.up || ours(y) - ours(x) || compare(title(x), title(y))),
     routes: routesOf(reporters, byUrl, nodes), self: order.find((n) => n.self), time: picture.time_ns };
 }
 
@@ -149,7 +150,7 @@ function nameless(n) {
 }
 
 const ours = (link) => link.a.self || link.b.self;
-const title = (link) => [link.a, link.b].sort((x, y) => y.self - x.self || x.name.localeCompare(y.name)).map((n) => n.name).join(" – ");
+const title = (link) => [link.a, link.b].sort((x, y) => y.self - x.self || compare(x.name, y.name)).map((n) => n.name).join(" – ");
 
 /* Does an interest cover a route? docs/protocol.md section 1. */
 function covers(interest, route) {
@@ -200,7 +201,7 @@ function routesOf(reporters, byUrl, nodes) {
   }
   for (const i of interests.values())
     if (!met.has(i.route)) rows.push({ route: i.route, publishers: [], subscribers: [...i.who.keys()], rate: null, dropped: lost(i) });
-  return rows.sort((x, y) => x.route.localeCompare(y.route));
+  return rows.sort((x, y) => compare(x.route, y.route));
 }
 
 /* ---- Bringing elements in line ---- */
@@ -222,6 +223,12 @@ function set(e, name, value) {
 
 function say(e, text) {
   if (e.textContent !== text) e.textContent = text;
+}
+
+/* The same, with places where a long name may be broken. */
+function sayBroken(e, text) {
+  if (e.textContent === text) return;
+  e.replaceChildren(...text.split(/(?<=[^/:]\/|@)/).flatMap((part, i) => i ? [make("wbr"), part] : [part]));
 }
 
 /* The children of `parent` become one per item, in order; kept by key. */
@@ -263,7 +270,7 @@ function table(holder, caption, columns, items, key, empty, decorate) {
     (row, item) => {
       columns.forEach(([, kind, text, mood], i) => {
         set(row.children[i], "class", [kind, mood && mood(item)].filter(Boolean).join(" ") || null);
-        say(row.children[i], text(item));
+        sayBroken(row.children[i], text(item));
       });
       if (decorate) decorate(row, item);
     });
@@ -494,6 +501,7 @@ function tell(link) {
 function draw() {
   if (!model) return;
   const many = model.order.length > ($("picture").clientWidth < PHONE ? CIRCLE_MAX_PHONE : CIRCLE_MAX);
+  $("mesh").classList.toggle("listed", many);
   (many ? drawList : drawCircle)($("picture"));
   drawNode();
   table($("links-body"), "Links", LINKS, model.links, (l) => l.id, "No link yet. Peers are dialled as the address book says.",
