@@ -66,7 +66,7 @@ extern const struct verb dump_verb, why_verb, add_verb, remove_verb, ban_verb, u
     unpin_verb, merge_verb, check_verb;
 
 #define ADDRBOOK_LINK_HELP                                                                         \
-    "      --timeout S     URL: seconds to wait for the link and for an answer (default 5)\n"      \
+    "      --timeout S     URL: seconds for the link and for an answer (default 5)\n"              \
     "      --network NAME  URL: the mesh's network name, where it has one\n"                       \
     "  -h, --help          this text\n"
 #define ADDRBOOK_DRY_RUN_HELP "      --dry-run       say what would be done, and do nothing\n"

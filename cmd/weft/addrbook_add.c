@@ -207,13 +207,10 @@ const struct verb add_verb = {
                 "usage: weft addrbook add FILE|URL PEER_URL... [options]\n"
                 "       weft addrbook add FILE|URL --from BOOK.json [options]\n"
                 "\n"
-                "Adds peers as configured ones; a live node dials them at once. A file is made if "
-                "there is\n"
-                "none. --from takes entries with all they hold, as 'weft addrbook dump --json' "
-                "writes\n"
-                "them, in the place of entries with the same address; a live node takes how they "
-                "are\n"
-                "dialled, and their bans.\n"
+                "Adds peers as configured ones; a live node dials them at once. A file is made\n"
+                "if there is none. --from takes entries with all they hold, as 'weft addrbook\n"
+                "dump --json' writes them, in the place of entries with the same address; a\n"
+                "live node takes how they are dialled, and their bans.\n"
                 "\n"
                 "      --from FILE     entries as JSON, - for standard input\n"
                 "      --persistent    dial for ever (the default)\n"
@@ -221,8 +218,8 @@ const struct verb add_verb = {
                 "      --max-attempts N  failures in a row before it is given up (default 10)\n"
                 "      --backoff D     first pause after a failure (default 1s)\n"
                 "      --max-backoff D  longest pause (default 1m)\n"
-                "      --multiplier X  growth of the pause (default 1.5)\n" //
-            ADDRBOOK_DRY_RUN_HELP ADDRBOOK_LINK_HELP "\n"
+                "      --multiplier X  growth of the pause (default 1.5)\n" ADDRBOOK_DRY_RUN_HELP
+                    ADDRBOOK_LINK_HELP "\n"
                 "Exit codes: 0 done; 1 it failed, a file is as before; 2 wrong usage.\n",
         },
     .run = run_add,

@@ -136,16 +136,16 @@ const struct verb remove_verb = {
         {
             .name = "addrbook remove",
             .summary = "drop peers, with all names of their nodes",
-            .help = "usage: weft addrbook remove FILE|URL PEER... [options]\n"
-                    "\n"
-                    "Drops peers from an address book, each with all names of its node.\n" //
-            ADDRBOOK_PEER_HELP
-                    "A live node also ends the link to it and for ten minutes takes its name from "
-                    "nobody; ban\n"
-                    "what is to stay away.\n"
-                    "\n" ADDRBOOK_DRY_RUN_HELP ADDRBOOK_LINK_HELP "\n"
-                    "Exit codes: 0 done; 1 no such peer, or it failed, a file is as before; 2 "
-                    "wrong usage.\n",
+            .help =
+                "usage: weft addrbook remove FILE|URL PEER... [options]\n"
+                "\n"
+                "Drops peers from an address book, each with all names of its "
+                "node.\n" ADDRBOOK_PEER_HELP
+                "A live node also ends the link to it and for ten minutes takes its name from\n"
+                "nobody; ban what is to stay away.\n"
+                "\n" ADDRBOOK_DRY_RUN_HELP ADDRBOOK_LINK_HELP "\n"
+                "Exit codes: 0 done; 1 no such peer, or it failed, a file is as before; 2 wrong\n"
+                "usage.\n",
         },
     .run = run_remove,
     .takes = TAKES_DRY_RUN | TAKES_LINK,
@@ -207,17 +207,17 @@ const struct verb ban_verb = {
         {
             .name = "addrbook ban",
             .summary = "neither dial peers nor take their links, for ever or for a while",
-            .help = "usage: weft addrbook ban FILE|URL PEER... [--for D | --until TIME] [options]\n"
-                    "\n"
-                    "A banned peer is not dialled and its links are refused, under all names of "
-                    "its node. A\n"
-                    "live node ends the link to it. A URL that is not in the book gets an "
-                    "entry.\n" ADDRBOOK_PEER_HELP "\n"
-                    "      --for D         so long, such as 30m, 12h or 7d (default: for ever)\n"
-                    "      --until TIME    until then, UTC, such as 2030-01-31T12:00:00Z or "
-                    "2030-01-31\n" ADDRBOOK_DRY_RUN_HELP ADDRBOOK_LINK_HELP "\n"
-                    "Exit codes: 0 done; 1 no such peer, or it failed, a file is as before; 2 "
-                    "wrong usage.\n",
+            .help =
+                "usage: weft addrbook ban FILE|URL PEER... [--for D | --until TIME] [options]\n"
+                "\n"
+                "A banned peer is not dialled and its links are refused, under all names of its\n"
+                "node. A live node ends the link to it. A URL that is not in the book gets an\n"
+                "entry.\n" ADDRBOOK_PEER_HELP "\n"
+                "      --for D         so long, such as 30m, 12h or 7d (default: for ever)\n"
+                "      --until TIME    UTC, such as 2030-01-31T12:00:00Z or "
+                "2030-01-31\n" ADDRBOOK_DRY_RUN_HELP ADDRBOOK_LINK_HELP "\n"
+                "Exit codes: 0 done; 1 no such peer, or it failed, a file is as before; 2 wrong\n"
+                "usage.\n",
         },
     .run = run_ban,
     .takes = TAKES_DRY_RUN | TAKES_LINK | TAKES_UNTIL,
@@ -253,12 +253,13 @@ const struct verb unban_verb = {
         {
             .name = "addrbook unban",
             .summary = "lift a ban",
-            .help = "usage: weft addrbook unban FILE|URL PEER... [options]\n"
-                    "\n"
-                    "Lifts the ban of peers, under all names of their nodes.\n" //
-            ADDRBOOK_PEER_HELP "\n" ADDRBOOK_DRY_RUN_HELP ADDRBOOK_LINK_HELP "\n"
-                    "Exit codes: 0 done, or there was no ban; 1 no such peer, or it failed, a file "
-                    "is as before; 2 wrong usage.\n",
+            .help =
+                "usage: weft addrbook unban FILE|URL PEER... [options]\n"
+                "\n"
+                "Lifts the ban of peers, under all names of their nodes.\n" ADDRBOOK_PEER_HELP
+                "\n" ADDRBOOK_DRY_RUN_HELP ADDRBOOK_LINK_HELP "\n"
+                "Exit codes: 0 done, or there was no ban; 1 no such peer, or it failed, a file\n"
+                "is as before; 2 wrong usage.\n",
         },
     .run = run_unban,
     .takes = TAKES_DRY_RUN | TAKES_LINK,
@@ -309,18 +310,20 @@ static int run_unpin(struct job *job)
     return change_each(job, false, false, unpin_one);
 }
 
-#define PIN_REST                                                                                   \
-    ADDRBOOK_PEER_HELP "\n" ADDRBOOK_DRY_RUN_HELP ADDRBOOK_LINK_HELP "\n"                          \
-                       "Exit codes: 0 done, or it was so; 1 no such peer, or it failed, a file "   \
-                       "is as before; 2 wrong usage.\n"
+#define PIN_EXITS                                                                                  \
+    "\n"                                                                                           \
+    "Exit codes: 0 done, or it was so; 1 no such peer, or it failed, a file is as\n"               \
+    "before; 2 wrong usage.\n"
 
 const struct verb pin_verb = {
     .command = {.name = "addrbook pin",
                 .summary = "keep peers and dial them for ever",
-                .help = "usage: weft addrbook pin FILE|URL PEER... [options]\n"
-                        "\n"
-                        "A pinned peer stays in the book and is dialled for ever, however often "
-                        "that fails.\n" PIN_REST},
+                .help =
+                    "usage: weft addrbook pin FILE|URL PEER... [options]\n"
+                    "\n"
+                    "A pinned peer stays in the book and is dialled for ever, however often that\n"
+                    "fails.\n" ADDRBOOK_PEER_HELP
+                    "\n" ADDRBOOK_DRY_RUN_HELP ADDRBOOK_LINK_HELP PIN_EXITS},
     .run = run_pin,
     .takes = TAKES_DRY_RUN | TAKES_LINK,
     .args_min = 1,
@@ -333,9 +336,10 @@ const struct verb unpin_verb = {
                 .summary = "give peers up as others",
                 .help = "usage: weft addrbook unpin FILE|URL PEER... [options]\n"
                         "\n"
-                        "A peer that is not pinned is given up when too many dials in a row have "
-                        "failed. Those\n"
-                        "of a node's configuration are pinned again when it starts.\n" PIN_REST},
+                        "A peer that is not pinned is given up when too many dials in a row have\n"
+                        "failed. Those of a node's configuration are pinned again when it "
+                        "starts.\n" ADDRBOOK_PEER_HELP
+                        "\n" ADDRBOOK_DRY_RUN_HELP ADDRBOOK_LINK_HELP PIN_EXITS},
     .run = run_unpin,
     .takes = TAKES_DRY_RUN | TAKES_LINK,
     .args_min = 1,

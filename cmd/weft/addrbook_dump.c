@@ -22,18 +22,16 @@ const struct verb dump_verb = {
             .help =
                 "usage: weft addrbook dump FILE|URL [--json | --tsv | --text] [options]\n"
                 "\n"
-                "Prints an address book. The default is a table as wide as the terminal; the "
-                "other forms\n"
-                "hold everything, exact. 'weft addrbook add --from' takes the JSON back.\n"
+                "Prints an address book. The default is a table as wide as the terminal; the\n"
+                "other forms hold everything, exact. 'weft addrbook add --from' takes the JSON\n"
+                "back.\n"
                 "\n"
                 "      --json          one JSON object, {\"addrbook\": [...]}\n"
-                "      --tsv           a line an entry, fields separated by tabs, with a line of "
-                "names\n"
-                "      --text          a paragraph an entry, \"name: value\" a line\n" //
-            ADDRBOOK_LINK_HELP "\n"
-                "Colour is used on a terminal unless NO_COLOR is set.\n"
-                "Exit codes: 0 printed; 1 no such file or node, or it cannot be read; 2 wrong "
-                "usage.\n",
+                "      --tsv           a line an entry, fields separated by tabs, names first\n"
+                "      --text          a paragraph an entry, \"name: value\" a "
+                "line\n" ADDRBOOK_LINK_HELP "\n"
+                "Colour is used on a terminal unless NO_COLOR is set. Exit codes: 0 printed; 1\n"
+                "no such file or node, or it cannot be read; 2 wrong usage.\n",
         },
     .run = run_dump,
     .takes = TAKES_FORM | TAKES_LINK,

@@ -99,15 +99,15 @@ const struct verb merge_verb = {
         {
             .name = "addrbook merge",
             .summary = "take into a file what other books know",
-            .help = "usage: weft addrbook merge INTO FROM... [options]\n"
-                    "\n"
-                    "Takes into the file INTO, which is made if there is none, the entries of "
-                    "other files or\n"
-                    "of live nodes. Where both have one of the same address the newer wins, the "
-                    "one that was\n"
-                    "linked or added later; no ban is lost. INTO keeps its owner's node id.\n"
-                    "\n" ADDRBOOK_DRY_RUN_HELP ADDRBOOK_LINK_HELP "\n"
-                    "Exit codes: 0 done; 1 it failed, INTO is as before; 2 wrong usage.\n",
+            .help =
+                "usage: weft addrbook merge INTO FROM... [options]\n"
+                "\n"
+                "Takes into the file INTO, which is made if there is none, the entries of other\n"
+                "files or of live nodes. Where both have one of the same address the newer\n"
+                "wins, the one that was linked or added later; no ban is lost. INTO keeps its\n"
+                "owner's node id.\n"
+                "\n" ADDRBOOK_DRY_RUN_HELP ADDRBOOK_LINK_HELP "\n"
+                "Exit codes: 0 done; 1 it failed, INTO is as before; 2 wrong usage.\n",
         },
     .run = run_merge,
     .takes = TAKES_DRY_RUN | TAKES_LINK,

@@ -364,16 +364,14 @@ const struct verb why_verb = {
         {
             .name = "addrbook why",
             .summary = "all that is known of a peer, and what happens next",
-            .help = "usage: weft addrbook why FILE|URL PEER [--json] [options]\n"
-                    "\n"
-                    "Tells where a peer's name came from, how its dials went, why it is not "
-                    "linked, and, in\n"
-                    "the last line, what happens next.\n" //
-            ADDRBOOK_PEER_HELP "\n"
-                    "      --json          one JSON object, {\"entries\": [...]}\n" //
-            ADDRBOOK_LINK_HELP "\n"
-                    "Exit codes: 0 told; 1 no such peer, or the book cannot be had; 2 wrong "
-                    "usage.\n",
+            .help =
+                "usage: weft addrbook why FILE|URL PEER [--json] [options]\n"
+                "\n"
+                "Tells where a peer's name came from, how its dials went, why it is not linked,\n"
+                "and, in the last line, what happens next.\n" ADDRBOOK_PEER_HELP "\n"
+                "      --json          one JSON object, {\"entries\": [...]}\n" ADDRBOOK_LINK_HELP
+                "\n"
+                "Exit codes: 0 told; 1 no such peer, or the book cannot be had; 2 wrong usage.\n",
         },
     .run = run_why,
     .takes = TAKES_JSON | TAKES_LINK,
