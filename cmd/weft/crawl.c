@@ -14,6 +14,8 @@
 #include "../common/memory.h"
 #include "../common/report_json.h"
 
+#define INFO (UINT64_C(1) << 6) /* the feature, docs/protocol.md section 3 */
+
 static struct crawled *add(struct crawl *c, const char *url)
 {
     if (c->count == CRAWL_MAX) {
@@ -40,18 +42,20 @@ static int ask_first(struct inspector *in, const weft_query *query, struct crawl
 /* ---- The others --------------------------------------------------------------------------------
  */
 
-/* Dial as a leaf of its own. False: it cannot even be begun, and a reason was printed. */
-static bool begin(const struct inspector *like, struct inspector *in, const char *url)
+/* Dial as a leaf of its own. NULL: it cannot even be begun, and a reason was printed. */
+static struct inspector *begin(const struct inspector *like, const char *url)
 {
+    struct inspector *in = xresize(NULL, sizeof(*in));
     *in = (struct inspector){INSPECTOR_DEFAULTS};
     in->timeout_ms = like->timeout_ms;
     in->link.network = like->link.network;
     in->url = url;
     names_add(&in->link.peers, url);
     if (inspector_begin(in) == EXIT_OK)
-        return true;
+        return in;
     link_fini(&in->link);
-    return false;
+    xfree(in);
+    return NULL;
 }
 
 /* False: a signal has come. */
@@ -69,27 +73,38 @@ static bool ask(struct inspector *in, uint64_t deadline, const weft_query *query
 /* False: a signal has come. */
 static bool ask_all(const struct inspector *like, const weft_query *query, struct crawl *c)
 {
-    struct inspector *others = xresize(NULL, CRAWL_MAX * sizeof(*others));
-    size_t begun = 1;
+    struct inspector *others[CRAWL_MAX] = {0};
     bool going = true;
-    while (begun < c->count && begin(like, &others[begun], c->nodes[begun].url))
-        begun++;
+    for (size_t i = 1; i < c->count; i++)
+        others[i] = c->nodes[i].why ? NULL : begin(like, c->nodes[i].url);
     uint64_t deadline = deadline_after(like->timeout_ms);
-    for (size_t i = 1; i < begun; i++) {
-        going = going && ask(&others[i], deadline, query, &c->nodes[i]);
-        inspector_close(&others[i]);
-        link_fini(&others[i].link);
+    for (size_t i = 1; i < c->count; i++) {
+        if (!others[i])
+            continue;
+        going = going && ask(others[i], deadline, query, &c->nodes[i]);
+        inspector_close(others[i]);
+        link_fini(&others[i]->link);
+        xfree(others[i]);
     }
-    xfree(others);
     return going;
+}
+
+/* A linked peer without feature INFO has no answer, so it is left in peace: base peers bear little.
+ */
+static void add_peer(struct crawl *c, const weft_peer_info *p, bool linked)
+{
+    static const char why[] = "it answers no questions: an older weft, or a base (dndm) peer";
+    struct crawled *node = url_dialable(p->url) ? add(c, p->url) : NULL;
+    if (node && linked && (p->base || !(p->features & INFO)))
+        node->why = xcopy(why, strlen(why));
 }
 
 static void add_peers(struct crawl *c, bool linked)
 {
     const weft_report *r = &c->nodes[0].answer.shown;
     for (size_t i = 0; i < r->n_peers; i++)
-        if ((strcmp(r->peers[i].state, "linked") == 0) == linked && url_dialable(r->peers[i].url))
-            add(c, r->peers[i].url);
+        if ((strcmp(r->peers[i].state, "linked") == 0) == linked)
+            add_peer(c, &r->peers[i], linked);
 }
 
 int crawl(struct inspector *in, const weft_query *query, enum crawl_reach reach,

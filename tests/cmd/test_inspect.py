@@ -511,6 +511,26 @@ class Mesh(Case):
         self.assertEqual(top.exit_code(), 0)
 
 
+class BasePeers(Case):
+    """Nodes that speak the base protocol alone are shown, and left in peace."""
+
+    def test_they_are_not_asked(self):
+        port = harness.free_port()
+        program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "base", "base_peer.py")
+        base = self.spawn("base peer", [sys.executable, program, "--listen", f"127.0.0.1:{port}", "--me",
+                                        f"tcp://127.0.0.1:{port}/base", "--subscribe", "T@lab.a.x"])
+        base.wait_line('"listening"')
+        a = self.router("lab.a", peers=[f"tcp://127.0.0.1:{port}/base"])
+        a.wait_peer("base")
+        peer = self.json("peers", a.sock)["peers"][0]
+        self.assertEqual((peer["base"], peer["node_id"], peer["features"]), (True, None, []))
+        self.assertRegex(self.run_weft("peers", a.sock, "--wide"), r"(?m)^tcp://\S+/base +linked +out +base ")
+        answer = self.json("graph", a.sock)
+        self.assertEqual([(n["role"], n["tells"]) for n in answer["nodes"]], [("peer", True), ("base", False)])
+        untold = self.json("explain", "T@lab.a.x", a.sock, code=1)["untold"]
+        self.assertRegex(untold[0]["why"], "^it answers no questions: .*base")
+
+
 class Networks(Case):
     def test_explain_another_network(self):
         a = self.router("lab.a", network="one")
