@@ -519,6 +519,7 @@ class BasePeers(Case):
         program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "base", "base_peer.py")
         base = self.spawn("base peer", [sys.executable, program, "--listen", f"127.0.0.1:{port}", "--me",
                                         f"tcp://127.0.0.1:{port}/base", "--subscribe", "T@lab.a.x"])
+        base.may_exit_with.add(1)  # the router goes first
         base.wait_line('"listening"')
         a = self.router("lab.a", peers=[f"tcp://127.0.0.1:{port}/base"])
         a.wait_peer("base")
