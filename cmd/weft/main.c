@@ -12,8 +12,7 @@ static const struct group {
     const char *title;
     const struct command *commands[MOST]; /* ends with NULL where there are fewer */
 } groups[] = {
-    {"Messages",
-     {&pub_command, &sub_command, &record_command, &play_command, &bench_command}},
+    {"Messages", {&pub_command, &sub_command, &record_command, &play_command, &bench_command}},
     {"Looking into a node and its mesh",
      {&ping_command, &status_command, &peers_command, &routes_command, &explain_command,
       &trace_command, &top_command, &graph_command}},
