@@ -1,6 +1,6 @@
 /* The node's address book on disk (bookdisk.c).
  *
- * Locked from open to close. Saved at once where there was none, every two minutes when it changed,
+ * Locked from open to the save at the end. Saved at once where there was none, every two minutes when it changed,
  * and at exit. A file that is corrupt is set aside as FILE.corrupt-TIME and what is sound in it is
  * written in its place before anything else can fail; the node goes on from that, or, where nothing
  * is sound, from its configuration, and says so.

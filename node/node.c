@@ -120,6 +120,7 @@ static void begin_leave(weft_node *node)
     flush_all_slots(node);
     node->leaving = true;
     bookfile_save(node);
+    bookfile_close(node); /* nothing is written from here on, however long goodbyes take */
     node->save_at = NEVER;
     asks_abandon(node);
     answers_drop(node);

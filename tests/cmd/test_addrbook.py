@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import signal
 import stat
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
@@ -426,6 +428,24 @@ class Held(Books):
         self.a.proc.terminate()
         self.book("remove", ARM, of=self.a.addrbook)
         self.assertEqual([name for name in os.listdir(self.folder) if name.endswith(".lock")], [])
+
+    def test_is_free_when_a_router_says_goodbye(self):
+        """It is saved for the last time then, however long the rest takes."""
+        b = harness.Router(self, "lab.b", extra="linger: 1h\n").start()
+        sub = self.weft("sub", "T@lab.b.x", "-P", b.sock, "--format", "hex")
+        self.weft("pub", "T@lab.b.x", "x", "-P", b.sock).expect_exit(0)
+        sub.wait_line("78")
+        sub.process.send_signal(signal.SIGSTOP)
+        self.weft("pub", "T@lab.b.x", "-P", b.sock, "--size", "256KiB", "--count", "32").expect_exit(0)
+        b.proc.process.send_signal(signal.SIGTERM)
+        b.proc.wait_line("closing down")
+        deadline = time.monotonic() + harness.PATIENCE
+        while self.weft("addrbook", "add", b.addrbook, ARM).exit_code():  # until its loop has come to that
+            self.procs[-1].may_exit_with.add(1)
+            self.assertLess(time.monotonic(), deadline)
+        self.assertIsNone(b.proc.process.poll())
+        b.proc.terminate(code=1)
+        self.assertIn(ARM, self.entries(b.addrbook))
 
     @unittest.skipUnless(os.geteuid() == 0, "the superuser alone may run programs as others")
     def test_what_the_superuser_edits_stays_its_owners(self):
