@@ -3,8 +3,9 @@
  * Happy path: net_send gives a program messages to send; each becomes a frame in the ordered lane
  * of every target of its flow, under the alias of the intent; the other side finds the intent by
  * alias or route, and hands it to the interests of the flow. The rules are those of node/send.c,
- * outbox.c and deliver.c: room is looked at for each peer, BLOCK waits before anything is queued, a
- * link that is held or has a reader without room pauses, a leaf is relayed to.
+ * outbox.c and deliver.c: room is looked at for each peer, BLOCK waits before anything is queued,
+ * of a KEEP_LAST intent one message waits for a peer, a link that is held or has a reader without
+ * room pauses, a leaf is relayed to.
  *
  * A message names its intent (a uid) and its number. Each direction of a connection has a ledger of
  * what was queued, in order: a message that arrives must be the next in it. What is in the ledger
@@ -98,6 +99,11 @@ static void queue_for(struct net_node *node, const struct net_flow *flow,
         return;
     }
     size_t need = frame_size(end, t, body->len);
+    if (policy == WEFT_KEEP_LAST) { /* there is always room for the newest */
+        node->net->traffic.refused += net_take_back_of(end, load_u64(body->data));
+        put_frame(end, flow, t, body);
+        return;
+    }
     if (policy == WEFT_DROP_OLDEST && !has_room(end, need))
         node->net->traffic.refused += net_take_back(end, need);
     if (has_room(end, need))

@@ -78,29 +78,6 @@ bool net_is_message(const struct frame *frame)
            (header.type == MSG_MESSAGE || header.type >= MSG_USER);
 }
 
-/* Take messages off the ordered lane, oldest first, until `enough` bytes of them are gone. What
- * tells of intents stays. Returns how many. */
-static size_t strip(struct net_end *end, size_t enough)
-{
-    struct net_bytes *lane = &end->lane[1];
-    struct frame frame;
-    size_t kept = 0, gone = 0, count = 0;
-    for (size_t at = 0; at < lane->len; at += frame.size) {
-        if (frame_scan(lane->data + at, lane->len - at, FRAME_MAX_LIMIT, &frame) != 1)
-            abort(); /* a lane holds whole frames */
-        if (gone < enough && net_is_message(&frame)) {
-            gone += frame.size;
-            count++;
-            continue;
-        }
-        memmove(lane->data + kept, lane->data + at, frame.size);
-        kept += frame.size;
-    }
-    lane->len = kept;
-    end->waiting -= gone;
-    return count;
-}
-
 /* How many of the ledger's latest still wait in the lane. */
 static size_t count_waiting(const struct net_end *end)
 {
@@ -110,16 +87,42 @@ static size_t count_waiting(const struct net_end *end)
     return count;
 }
 
+/* Take messages off the ordered lane and the ledger, oldest first, of one intent or (uid 0) of any,
+ * until `enough` bytes of them are gone. What tells of intents stays. Returns how many. */
+static size_t take_back(struct net_end *end, size_t enough, uint64_t uid)
+{
+    struct net_bytes *lane = &end->lane[1];
+    struct net_ledger *l = end->ledger;
+    struct frame frame;
+    size_t item = l->len - count_waiting(end), left = item, before = l->len, kept = 0, gone = 0;
+    for (size_t at = 0; at < lane->len; at += frame.size) {
+        if (frame_scan(lane->data + at, lane->len - at, FRAME_MAX_LIMIT, &frame) != 1)
+            abort(); /* a lane holds whole frames */
+        if (net_is_message(&frame)) {
+            struct parcel parcel = l->items[item++];
+            if (gone < enough && (!uid || parcel.uid == uid)) {
+                gone += frame.size;
+                continue;
+            }
+            l->items[left++] = parcel;
+        }
+        memmove(lane->data + kept, lane->data + at, frame.size);
+        kept += frame.size;
+    }
+    lane->len = kept;
+    end->waiting -= gone;
+    l->len = left;
+    return before - left;
+}
+
 size_t net_take_back(struct net_end *end, size_t bytes)
 {
-    if (!end->waiting)
-        return 0;
-    struct net_ledger *l = end->ledger;
-    size_t first = l->len - count_waiting(end), count = strip(end, bytes);
-    memmove(l->items + first, l->items + first + count,
-            (l->len - first - count) * sizeof(*l->items));
-    l->len -= count;
-    return count;
+    return end->waiting ? take_back(end, bytes, 0) : 0;
+}
+
+size_t net_take_back_of(struct net_end *end, uint64_t uid)
+{
+    return end->waiting ? take_back(end, SIZE_MAX, uid) : 0;
 }
 
 void net_drop_waiting(struct net_end *end)

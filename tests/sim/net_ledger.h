@@ -34,6 +34,8 @@ size_t net_ledger_count(const struct net_end *end);
 bool net_may_lose(const struct net_end *end);
 /* Drop the oldest that wait in the lane, so many bytes of them at least; returns how many. */
 size_t net_take_back(struct net_end *end, size_t bytes);
+/* The same with all of one intent. */
+size_t net_take_back_of(struct net_end *end, uint64_t uid);
 
 static inline unsigned index_of(const struct net_node *node)
 {

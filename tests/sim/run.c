@@ -199,7 +199,7 @@ static void open_route(struct sim *s, struct net_node *node, uint32_t which, boo
 
 static void send_some(struct net_node *node, uint32_t count, uint32_t which, uint32_t how)
 {
-    static const int policies[] = {WEFT_BLOCK, WEFT_BLOCK, WEFT_REFUSE, WEFT_DROP_OLDEST};
+    static const int policies[] = {WEFT_BLOCK, WEFT_KEEP_LAST, WEFT_REFUSE, WEFT_DROP_OLDEST};
     static const uint32_t sizes[] = {24, 24, 300, 9000};
     static const uint64_t gaps[] = {0, 0, NS_PER_MS, 15 * NS_PER_MS};
     struct net_route *r = nth_route(node, which, true, false);

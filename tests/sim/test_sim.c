@@ -108,11 +108,12 @@ static void plant_withdrawals(struct net *net)
     net_set_filter(net, swallow_withdrawals, NULL);
 }
 
-/* The handshake's last message is lost, always. */
+/* The handshake's last message is lost, always, from n3 and to it. */
 static bool swallow_peers(void *ctx, const struct net_end *from, const struct header *header,
                           const struct frame *frame)
 {
-    return header->type != MSG_PEERS || from->node->index != 3;
+    const struct net_end *ends = from->conn->ends;
+    return header->type != MSG_PEERS || (ends[0].node->index != 3 && ends[1].node->index != 3);
 }
 
 static void plant_peers(struct net *net)
