@@ -1,9 +1,9 @@
 /* The node's address book on disk (bookdisk.c).
  *
- * Locked from open to the save at the end. Saved at once where there was none, every two minutes when it changed,
- * and at exit. A file that is corrupt is set aside as FILE.corrupt-TIME and what is sound in it is
- * written in its place before anything else can fail; the node goes on from that, or, where nothing
- * is sound, from its configuration, and says so.
+ * Locked from open to the save at the end. Saved at once where there was none, every two minutes
+ * when it changed, and at exit. A file that is corrupt is set aside as FILE.corrupt-TIME and what
+ * is sound in it is written in its place before anything else can fail; the node goes on from that,
+ * or, where nothing is sound, from its configuration, and says so.
  *
  * Where FILE.lock cannot be made because the folder is read-only or missing, the node goes without:
  * what cannot be written needs no keeping apart, and the save that fails is told. */
