@@ -90,7 +90,7 @@ static void get_status(struct http *http, struct lws *wsi, struct response *ret_
 {
     static const struct http_bounds bounds = {STATUS_PEERS_MAX, STATUS_ROUTES_MAX, STATUS_BOOK_MAX};
     weft_report *report;
-    uint64_t routes_left_out;
+    uint64_t routes_left_out = 0;
     if (http_report(http, ALL_PARTS, STATUS_ROUTES_MAX, &report, &routes_left_out) < 0) {
         http_text(ret_response, 503, "no report can be made now\n");
         return;
@@ -118,7 +118,7 @@ static void get_metrics(struct http *http, struct lws *wsi, struct response *ret
 {
     const struct http_process process = {http->connections, http->live.viewer_count};
     weft_report *report;
-    uint64_t left_out;
+    uint64_t left_out = 0;
     char *text = NULL;
     size_t size = 0;
     bool classic = wants_classic(wsi);
@@ -157,7 +157,7 @@ static void get_health(struct http *http, struct lws *wsi, struct response *ret_
 static void get_ready(struct http *http, struct lws *wsi, struct response *ret_response)
 {
     weft_report *report;
-    uint64_t left_out;
+    uint64_t left_out = 0;
     if (http_report(http, WEFT_PART_STATUS | WEFT_PART_PEERS, UINT64_MAX, &report, &left_out) < 0) {
         http_text(ret_response, 503, "no report can be made now\n");
         return;
