@@ -241,6 +241,16 @@ TEST(command, a_ban_survives_a_restart)
     fx_rmdir(folder);
 }
 
+static bool holds_ban(const char *file)
+{
+    weft_addrbook *book;
+    if (weft_addrbook_load(file, &book) < 0)
+        return false;
+    bool holds = book->count == 1 && book->entries[0].banned_until == UINT64_MAX;
+    weft_addrbook_free(book);
+    return holds;
+}
+
 /* It is on disk soon, whatever becomes of the node. */
 TEST(command, a_ban_is_saved_at_once)
 {
@@ -251,15 +261,7 @@ TEST(command, a_ban_is_saved_at_once)
     o.addrbook = file;
     weft_node *a = fx_open_options(&o);
     CHECK_EQ(weft_node_ban(a, "tcp://127.0.0.1:1/x", UINT64_MAX), 0);
-    bool saved = false;
-    while (!saved) {
-        weft_addrbook *book;
-        if (weft_addrbook_load(file, &book) == 0) {
-            saved = book->count == 1 && book->entries[0].banned_until == UINT64_MAX;
-            weft_addrbook_free(book);
-        }
-        fx_pause();
-    }
+    UNTIL(holds_ban(file));
     weft_node_close(a);
     fx_rmdir(folder);
 }

@@ -238,6 +238,16 @@ TEST(inspect, routes_that_concern_one)
 
 /* ---- Incidents ---- */
 
+/* How often the only incident there is happened. */
+static uint32_t count_of_one(weft_node *node)
+{
+    weft_report *r = fx_inspect(node, NULL, WEFT_PART_INCIDENTS, NULL);
+    CHECK(r->n_incidents <= 1);
+    uint32_t count = r->n_incidents ? r->incidents[0].count : 0;
+    weft_report_free(r);
+    return count;
+}
+
 TEST(inspect, the_same_incident_counts_up)
 {
     char dead[128];
@@ -247,14 +257,7 @@ TEST(inspect, the_same_incident_counts_up)
     weft_dial_options_init(&dial);
     dial.backoff_ms = dial.max_backoff_ms = 1;
     CHECK_EQ(weft_node_dial(a, dead, &dial), 0);
-    uint32_t count = 0;
-    while (count < 3) {
-        weft_report *r = fx_inspect(a, NULL, WEFT_PART_INCIDENTS, NULL);
-        CHECK(r->n_incidents <= 1);
-        count = r->n_incidents ? r->incidents[0].count : 0;
-        weft_report_free(r);
-        fx_pause();
-    }
+    UNTIL(count_of_one(a) >= 3);
     weft_node_close(a);
 }
 
