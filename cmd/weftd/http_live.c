@@ -198,7 +198,7 @@ static void picture_unref(struct picture *p)
 static json_t *draw(struct http *http)
 {
     weft_report *report;
-    uint64_t left_out;
+    uint64_t left_out = 0;
     uint32_t parts = WEFT_PART_STATUS | WEFT_PART_PEERS | WEFT_PART_ROUTES | WEFT_PART_BOOK |
                      WEFT_PART_INCIDENTS;
     if (http_report(http, parts, HTTP_ROUTES_MAX, &report, &left_out) < 0)

@@ -113,6 +113,10 @@ TEST(diff, settings_that_take_a_restart)
               "would need a restart: access.info: any (is: local)\n"
               "would need a restart: access.control: none (is: unix)\n"
               "would need a restart: pid_file: /run/pid (is: nothing)\n");
+    CHECK_STR(diff(SELF, SELF "http: {listen: [0.0.0.0:7480], names: [robot.lan], remote: true}\n"),
+              "would need a restart: http.listen: [0.0.0.0:7480] (is: nothing)\n"
+              "would need a restart: http.names: [robot.lan] (is: nothing)\n"
+              "would need a restart: http.remote: true (is: false)\n");
     CHECK_STR(diff("peers: [unix:///a.sock/b]\npath: x\n", "peers: [unix:///a.sock/b]\npath: y\n"),
               "would need a restart: path: y (is: x)\n");
     CHECK_STR(diff("peers: [unix:///a.sock/b]\n", "role: client\npeers: [unix:///a.sock/b]\n"),
