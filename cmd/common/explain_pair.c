@@ -105,7 +105,9 @@ struct explain_finding explain_no_link(const struct work *w, size_t view, const 
         return finding(EXPLAIN_NETWORK,
                        explain_text("%s and %s are of different networks: %s", teller, other,
                                     network ? network->text : peer->last_error));
-    if (peer->next_dial_ms != UINT64_MAX)
+    if (strcmp(peer->state, "dialing") == 0 || strcmp(peer->state, "handshake") == 0)
+        snprintf(dial, sizeof(dial), "it is being dialled");
+    else if (peer->next_dial_ms != UINT64_MAX)
         snprintf(dial, sizeof(dial), "it is dialled next in %s",
                  ns_format(peer->next_dial_ms * 1000000, next));
     return finding(EXPLAIN_NOT_LINKED,

@@ -233,6 +233,8 @@ TEST(explain, not_linked_and_when_it_is_dialled)
     t[0].report.n_peers = 0; /* the other side's word, then */
     peer(&t[1], A, "given up");
     check_pair(views, 2, EXPLAIN_NOT_LINKED, "(given up); it is not dialled");
+    t[1].peers[0].state = "dialing";
+    check_pair(views, 2, EXPLAIN_NOT_LINKED, "(dialing); it is being dialled");
     t[1].report.n_peers = 0;
     check_pair(views, 2, EXPLAIN_NOT_LINKED, "do not know of each other");
 }

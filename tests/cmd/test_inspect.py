@@ -393,6 +393,17 @@ class Mesh(Case):
         self.run_weft("addrbook", "unban", self.b.sock, self.c.url)
         self.wait_flow("T@lab.b.x", self.b)
 
+    def test_explain_who_is_gone(self):
+        self.publish("T@lab.b.x", self.b)
+        self.c.proc.kill9()
+        self.b.proc.wait_line(harness.PEER_DOWN.format(path="lab.c"))
+        answer = self.until(lambda: self.json("explain", "T@lab.b.x", self.a.sock, code=1),
+                            lambda answer: re.search("dialled next in .*connection refused", answer["verdict"]))
+        self.assertIn("nobody wants it, but", answer["verdict"])
+        self.assertRegex(answer["verdict"], rf"has no link to {re.escape(self.c.url)} \(\w+\); it is dialled next in")
+        self.assertIn((self.c.url, "not_linked"), {(o["to"], o["reason"]) for o in answer["others"]})
+        self.assertIn(self.c.url, [u["url"] for u in answer["untold"]])
+
     # ---- trace ----
 
     def test_trace(self):
