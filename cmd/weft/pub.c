@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../common/memory.h"
 #include "../common/units.h"
 #include "source.h"
 #include "command.h"
+#include "proto.h"
 
 enum {
     OPTION_COUNT = OPTION_OWN,
@@ -17,6 +19,7 @@ enum {
     OPTION_SIZE,
     OPTION_WAIT,
     OPTION_FILE,
+    OPTION_PROTO,
 };
 
 static const struct option options[] = {
@@ -26,6 +29,7 @@ static const struct option options[] = {
     {"size", required_argument, NULL, OPTION_SIZE},
     {"wait", required_argument, NULL, OPTION_WAIT},
     {"file", required_argument, NULL, OPTION_FILE},
+    PROTO_LONG,
     {NULL, 0, NULL, 0},
 };
 
@@ -39,8 +43,11 @@ struct pub {
     uint64_t interval_ns; /* from one message to the next; 0: none */
     uint64_t size;
     uint32_t wait_ms; /* UINT32_MAX: for ever */
+    struct proto proto;
+    const struct typed_message *type; /* --proto: what is sent is text of this */
 
     weft_intent *intent;
+    uint64_t lines; /* of standard input */
     uint64_t sent, unheard, dropped;
 };
 
@@ -81,6 +88,9 @@ static int take_option(int option, struct pub *p)
     case OPTION_FILE:
         p->file = optarg;
         return EXIT_OK;
+    case 'I':
+    case OPTION_PROTO:
+        return proto_option(&p->proto, &pub_command, option, OPTION_PROTO);
     }
     return EXIT_USAGE;
 }
@@ -108,13 +118,17 @@ static int take_operands(int argc, char **argv, struct pub *p)
                            "%s; give one of DATA, - (lines of standard input), --file "
                            "and --size",
                            sources ? "more than one thing to send" : "nothing to send");
+    if (p->proto.files.count && p->has_size)
+        return usage_error(&pub_command, "--size makes bytes of no type; leave --proto out");
+    if (p->proto.dirs.count && !p->proto.files.count)
+        return usage_error(&pub_command, "-I is for --proto");
     return EXIT_OK;
 }
 
 static int parse(int argc, char **argv, struct pub *p, bool *ret_done)
 {
     int option, code = EXIT_OK;
-    while ((option = getopt_long(argc, argv, LINK_SHORT, options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, LINK_SHORT PROTO_SHORT, options, NULL)) != -1) {
         int taken = link_option(option, &pub_command, &p->link, &code);
         if (taken < 0) {
             *ret_done = true;
@@ -127,20 +141,43 @@ static int parse(int argc, char **argv, struct pub *p, bool *ret_done)
     return code == EXIT_OK ? link_check(&p->link, &pub_command) : code;
 }
 
+/* What is sent again and again is translated once. */
+static int translate(struct pub *p)
+{
+    char error[TYPED_ERROR];
+    struct typed_buffer made;
+    int code = proto_load(&p->proto);
+    if (code == EXIT_OK)
+        code = proto_check(&p->proto, p->route);
+    if (code != EXIT_OK)
+        return code;
+    p->type = proto_type(&p->proto, p->route);
+    if (p->source.lines)
+        return EXIT_OK;
+    if (!proto_encode(&p->proto, p->type, p->source.data, p->source.size, &made, error))
+        return failure("%s%s%s; nothing was sent", p->file ? p->file : "", p->file ? ": " : "",
+                       error);
+    xfree(p->source.data);
+    p->source.data = made.data;
+    p->source.size = made.size;
+    return EXIT_OK;
+}
+
 static int open_source(struct pub *p)
 {
     bool lines = p->data && strcmp(p->data, "-") == 0;
+    int code = EXIT_OK;
     if (!p->has_count)
         p->count = lines || p->interval_ns ? 0 : 1;
     if (p->file)
-        return source_file(&p->source, p->file);
-    if (lines)
+        code = source_file(&p->source, p->file);
+    else if (lines)
         source_lines(&p->source);
     else if (p->data)
         source_text(&p->source, p->data);
     else
         source_filler(&p->source, (size_t)p->size);
-    return EXIT_OK;
+    return code == EXIT_OK && p->proto.files.count ? translate(p) : code;
 }
 
 /* ---- Sending -----------------------------------------------------------------------------------
@@ -217,6 +254,23 @@ static int send_one(struct pub *p, const void *data, size_t size)
     return EXIT_OK;
 }
 
+/* A line of text or JSON. Comments, such as weft sub --proto makes of what is none of its type, are
+ * passed over. */
+static int send_line(struct pub *p, const char *line, size_t size)
+{
+    char error[TYPED_ERROR];
+    struct typed_buffer made;
+    p->lines++;
+    if (size && *line == '#')
+        return EXIT_OK;
+    if (!proto_encode(&p->proto, p->type, line, size, &made, error))
+        return failure("standard input, line %" PRIu64 ": %s; it and what follows was not sent",
+                       p->lines, error);
+    int code = send_one(p, made.data, made.size);
+    xfree(made.data);
+    return code;
+}
+
 static int send_all(struct pub *p)
 {
     uint64_t start = now_ns();
@@ -228,7 +282,7 @@ static int send_all(struct pub *p)
             return EXIT_FAILED;
         if (result != SOURCE_MESSAGE)
             break;
-        int code = send_one(p, data, size);
+        int code = p->type && p->source.lines ? send_line(p, data, size) : send_one(p, data, size);
         if (code != EXIT_OK)
             return code;
     }
@@ -278,6 +332,7 @@ static int run(int argc, char **argv)
     if (code == EXIT_OK && !done)
         code = publish(&p);
     source_fini(&p.source);
+    proto_fini(&p.proto);
     link_fini(&p.link);
     return code;
 }
@@ -301,10 +356,18 @@ const struct command pub_command = {
         "until\n"
         "                      stopped; of standard input: all lines)\n"
         "      --rate HZ       messages a second (default: as fast as they are taken)\n"
-        "      --wait S        seconds to wait for a subscriber, 0: none (default: for "
-        "ever)\n" LINK_HELP "\n"
+        "      --wait S        seconds to wait for a subscriber, 0: none (default: for ever)\n"
+        "      --proto FILE    DATA, - and --file are protobuf text or JSON of the route's type, "
+        "which\n"
+        "                      FILE (.proto) declares; may be given several times\n"
+        "  -I DIR              --proto: look for FILE and its imports here (default: FILE's own\n"
+        "                      folder); may be given several times\n" LINK_HELP "\n"
+        "--proto runs protoc (protobuf-compiler) once. Lines that begin with # are passed over.\n"
+        "\n"
         "Exit codes: 0 all was sent, or it was stopped by SIGINT; 1 it failed, nobody subscribed\n"
         "in time, or a subscriber was too slow for all of it; 2 wrong usage.\n"
         "\n"
-        "  weft pub types.Text@robot.arm hello -P unix:///run/weft.sock/robot.base\n",
+        "  weft pub types.Text@robot.arm hello -P unix:///run/weft.sock/robot.base\n"
+        "  weft pub types.Pose@robot.arm 'x: 1 y: 2' --proto types.proto -P "
+        "unix:///run/weft.sock/robot.base\n",
 };

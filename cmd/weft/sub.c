@@ -1,6 +1,9 @@
 /* weft sub: an interest for each route, whose queues are polled together with the signals; each
  * message is printed as it comes, and flushed when no more wait.
  *
+ * With --proto a message is shown as what its type says; one that is not of its type is shown in
+ * hex with the reason, and counted.
+ *
  * Ends at --count, at --timeout, at a signal, or when nobody reads the output any more. */
 #include <errno.h>
 #include <inttypes.h>
@@ -11,10 +14,11 @@
 #include "../common/escape.h"
 #include "../common/units.h"
 #include "command.h"
+#include "proto.h"
 
 #define ROUTES_MAX 32
 
-enum { OPTION_COUNT = OPTION_OWN, OPTION_TIMEOUT, OPTION_FORMAT };
+enum { OPTION_COUNT = OPTION_OWN, OPTION_TIMEOUT, OPTION_FORMAT, OPTION_PROTO };
 
 static const struct option options[] = {
     LINK_LONG,
@@ -22,6 +26,7 @@ static const struct option options[] = {
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
     {"format", required_argument, NULL, OPTION_FORMAT},
     {"verbose", no_argument, NULL, 'v'},
+    PROTO_LONG,
     {NULL, 0, NULL, 0},
 };
 
@@ -34,7 +39,9 @@ struct sub {
     uint32_t timeout_ms; /* UINT32_MAX: none */
     bool verbose;        /* text and hex: the route before the data */
     bool terminal;       /* the output is one: nothing may steer it */
-    void (*print)(const struct sub *s, const weft_msg *msg);
+    void (*print)(struct sub *s, const weft_msg *msg);
+    void (*print_typed)(struct sub *s, const weft_msg *msg); /* NULL: --format has none */
+    struct proto proto;
 
     weft_interest *interests[ROUTES_MAX];
     int fds[ROUTES_MAX];
@@ -53,7 +60,7 @@ static void print_route(const struct sub *s, const weft_msg *msg)
     putchar(' ');
 }
 
-static void print_text(const struct sub *s, const weft_msg *msg)
+static void print_text(struct sub *s, const weft_msg *msg)
 {
     print_route(s, msg);
     if (s->terminal)
@@ -63,49 +70,107 @@ static void print_text(const struct sub *s, const weft_msg *msg)
     putchar('\n');
 }
 
-static void print_hex(const struct sub *s, const weft_msg *msg)
+static void write_hex(const weft_msg *msg)
 {
     static const char digits[] = "0123456789abcdef";
     const unsigned char *p = weft_msg_data(msg);
-    print_route(s, msg);
     for (size_t i = 0; i < weft_msg_size(msg); i++) {
         putchar(digits[p[i] >> 4]);
         putchar(digits[p[i] & 15]);
     }
+}
+
+static void print_hex(struct sub *s, const weft_msg *msg)
+{
+    print_route(s, msg);
+    write_hex(msg);
     putchar('\n');
 }
 
-static void print_raw(const struct sub *s, const weft_msg *msg)
+static void print_raw(struct sub *s, const weft_msg *msg)
 {
     fwrite(weft_msg_data(msg), 1, weft_msg_size(msg), stdout);
 }
 
-static void print_json(const struct sub *s, const weft_msg *msg)
+/* What all messages have, up to the comma before their content. */
+static void write_head(const weft_msg *msg)
 {
     char time[TIME_TEXT];
     const char *route = weft_msg_route(msg), *sender = weft_msg_sender(msg);
-    const void *data = weft_msg_data(msg);
-    size_t size = weft_msg_size(msg);
     fputs("{\"route\":", stdout);
     json_quoted(stdout, route, strlen(route));
     fputs(",\"sender\":", stdout);
     json_quoted(stdout, sender, strlen(sender));
-    printf(",\"time\":\"%s\",\"size\":%zu,", time_format(weft_msg_time(msg), 9, time), size);
+    printf(",\"time\":\"%s\",\"size\":%zu,", time_format(weft_msg_time(msg), 9, time),
+           weft_msg_size(msg));
+}
+
+static void write_base64(const weft_msg *msg)
+{
+    fputs("\"base64\":\"", stdout);
+    base64_write(stdout, weft_msg_data(msg), weft_msg_size(msg));
+    putchar('"');
+}
+
+static void print_json(struct sub *s, const weft_msg *msg)
+{
+    const void *data = weft_msg_data(msg);
+    size_t size = weft_msg_size(msg);
+    write_head(msg);
     if (utf8_valid(data, size)) {
         fputs("\"text\":", stdout);
         json_quoted(stdout, data, size);
     } else {
-        fputs("\"base64\":\"", stdout);
-        base64_write(stdout, data, size);
-        putchar('"');
+        write_base64(msg);
+    }
+    puts("}");
+}
+
+/* A message that is not of its type becomes a comment, which weft pub --proto skips. */
+static void print_typed_text(struct sub *s, const weft_msg *msg)
+{
+    char error[TYPED_ERROR];
+    const struct typed_object *object = proto_decode(&s->proto, msg, error);
+    if (object) {
+        print_route(s, msg);
+        typed_print_text(stdout, object);
+    } else {
+        const char *route = weft_msg_route(msg);
+        fputs("# ", stdout);
+        text_safe(stdout, route, strlen(route));
+        fputs(": ", stdout);
+        text_safe(stdout, error, strlen(error));
+        fputs(": ", stdout);
+        write_hex(msg);
+    }
+    putchar('\n');
+}
+
+static void print_typed_json(struct sub *s, const weft_msg *msg)
+{
+    char error[TYPED_ERROR];
+    const struct typed_object *object = proto_decode(&s->proto, msg, error);
+    write_head(msg);
+    if (object) {
+        fputs("\"message\":", stdout);
+        typed_print_json(stdout, object);
+    } else {
+        fputs("\"error\":", stdout);
+        json_quoted(stdout, error, strlen(error));
+        putchar(',');
+        write_base64(msg);
     }
     puts("}");
 }
 
 static const struct {
     const char *name;
-    void (*print)(const struct sub *s, const weft_msg *msg);
-} formats[] = {{"text", print_text}, {"hex", print_hex}, {"raw", print_raw}, {"json", print_json}};
+    void (*print)(struct sub *s, const weft_msg *msg);
+    void (*print_typed)(struct sub *s, const weft_msg *msg);
+} formats[] = {{"text", print_text, print_typed_text},
+               {"hex", print_hex, NULL},
+               {"raw", print_raw, NULL},
+               {"json", print_json, print_typed_json}};
 
 /* ---- The command line --------------------------------------------------------------------------
  */
@@ -115,6 +180,7 @@ static int take_format(struct sub *s)
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
         if (strcmp(formats[i].name, optarg) == 0) {
             s->print = formats[i].print;
+            s->print_typed = formats[i].print_typed;
             return EXIT_OK;
         }
     }
@@ -138,6 +204,9 @@ static int take_option(int option, struct sub *s)
     case 'v':
         s->verbose = true;
         return EXIT_OK;
+    case 'I':
+    case OPTION_PROTO:
+        return proto_option(&s->proto, &sub_command, option, OPTION_PROTO);
     }
     return EXIT_USAGE;
 }
@@ -154,13 +223,17 @@ static int take_routes(int argc, char **argv, struct sub *s)
     for (size_t i = 0; i < s->route_count; i++)
         if (weft_route_check(s->routes[i], NULL) < 0)
             return no_route(&sub_command, s->routes[i]);
+    if (s->proto.files.count && !s->print_typed)
+        return usage_error(&sub_command, "--proto shows --format text or json");
+    if (s->proto.dirs.count && !s->proto.files.count)
+        return usage_error(&sub_command, "-I is for --proto");
     return EXIT_OK;
 }
 
 static int parse(int argc, char **argv, struct sub *s, bool *ret_done)
 {
     int option, code = EXIT_OK;
-    while ((option = getopt_long(argc, argv, LINK_SHORT "v", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, LINK_SHORT PROTO_SHORT "v", options, NULL)) != -1) {
         int taken = link_option(option, &sub_command, &s->link, &code);
         if (taken < 0) {
             *ret_done = true;
@@ -240,6 +313,27 @@ static int receive(struct sub *s)
     return EXIT_OK;
 }
 
+/* Before the mesh is gone to. */
+static int load_types(struct sub *s)
+{
+    if (!s->proto.files.count)
+        return EXIT_OK;
+    s->print = s->print_typed;
+    int code = proto_load(&s->proto);
+    for (size_t i = 0; code == EXIT_OK && i < s->route_count; i++)
+        code = proto_check(&s->proto, s->routes[i]);
+    return code;
+}
+
+static int report_undecoded(const struct sub *s)
+{
+    if (!s->proto.undecoded)
+        return EXIT_OK;
+    return failure("%" PRIu64 " of %" PRIu64
+                   " messages were not of their type, and are shown in hex",
+                   s->proto.undecoded, s->printed);
+}
+
 static int report_dropped(const struct sub *s)
 {
     uint64_t dropped = 0;
@@ -262,6 +356,8 @@ static int subscribe(struct sub *s)
         code = receive(s);
     if (code == EXIT_OK)
         code = report_dropped(s);
+    if (code == EXIT_OK)
+        code = report_undecoded(s);
     for (size_t i = 0; i < s->route_count; i++)
         weft_interest_close(s->interests[i]);
     session_close(&s->session);
@@ -270,12 +366,15 @@ static int subscribe(struct sub *s)
 
 static int run(int argc, char **argv)
 {
-    struct sub s = {.timeout_ms = UINT32_MAX, .print = print_text};
+    struct sub s = {.timeout_ms = UINT32_MAX, .print = print_text, .print_typed = print_typed_text};
     bool done = false;
     s.terminal = isatty(STDOUT_FILENO);
     int code = parse(argc, argv, &s, &done);
     if (code == EXIT_OK && !done)
+        code = load_types(&s);
+    if (code == EXIT_OK && !done)
         code = subscribe(&s);
+    proto_fini(&s.proto);
     link_fini(&s.link);
     return code;
 }
@@ -298,9 +397,17 @@ const struct command sub_command = {
         "                      raw:  the bytes, with nothing between messages\n"
         "                      json: an object a line: route, sender, time, size, and text, or\n"
         "                            base64 where it is not UTF-8\n"
-        "  -v, --verbose       text and hex: the route before each message\n" LINK_HELP "\n"
+        "  -v, --verbose       text and hex: the route before each message\n"
+        "      --proto FILE    show messages by their types, which FILE (.proto) declares: as\n"
+        "                      protobuf text, or with --format json as member \"message\"; may be\n"
+        "                      given several times\n"
+        "  -I DIR              --proto: look for FILE and its imports here (default: FILE's own\n"
+        "                      folder); may be given several times\n" LINK_HELP "\n"
+        "--proto takes the type from each message's route, and runs protoc (protobuf-compiler) "
+        "once.\n"
+        "\n"
         "Exit codes: 0 ended by --count, SIGINT, a closed output, or --timeout after a message;\n"
-        "1 it failed, messages were dropped, or time was up before --count, or without any "
-        "message;\n"
-        "2 wrong usage.\n",
+        "1 it failed, messages were dropped or not of their type, or time was up before --count, "
+        "or\n"
+        "without any message; 2 wrong usage.\n",
 };
