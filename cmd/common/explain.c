@@ -17,6 +17,8 @@
 #include "explain_private.h"
 #include "memory.h"
 
+#define LATELY_NS UINT64_C(600000000000) /* who was refused before has given up, or was mended */
+
 char *explain_text(const char *format, ...)
 {
     char buf[2048];
@@ -228,6 +230,21 @@ static void add_candidate(struct work *w, size_t view, const weft_peer_info *p)
     }
 }
 
+/* Who dialled a node and was refused for its network may be known by its address alone. */
+static void add_refused(struct work *w)
+{
+    for (size_t i = 0; i < w->n; i++) {
+        const weft_report *r = w->views[i].report;
+        for (size_t k = 0; r && k < r->n_incidents; k++) {
+            const weft_incident *it = &r->incidents[k];
+            bool lately = !r->status || r->status->now < it->time + LATELY_NS;
+            if (lately && it->type == WEFT_EVENT_REFUSED && it->error == WEFT_ENETWORK)
+                add_other(w, it->peer, "", EXPLAIN_NETWORK,
+                          explain_text("%s was refused: %s", it->peer, it->text));
+        }
+    }
+}
+
 /* With no subscriber, those that nobody is linked to and that did not tell may be the ones. */
 static void add_unlinked(struct work *w)
 {
@@ -365,6 +382,8 @@ void explain(const char *route, const struct explain_view *views, size_t n,
         add_candidates(&w);
     else if (count_parties(ret_explanation, false) == 0)
         add_unlinked(&w);
+    if (count_parties(ret_explanation, true) == 0 || count_parties(ret_explanation, false) == 0)
+        add_refused(&w);
     judge(&w);
     explain_names_fini(&w);
 }

@@ -258,6 +258,24 @@ TEST(explain, other_network)
     check_pair(views, 2, EXPLAIN_NETWORK, "network \"two\" is not \"one\"");
 }
 
+TEST(explain, one_of_another_network_that_nobody_knows)
+{
+    struct told t;
+    struct explain_view view = node(&t, A);
+    route(&t, "T@lab.b.x", false, NULL);
+    incident(&t, WEFT_EVENT_REFUSED, WEFT_EDUPLICATE, "10.0.0.8", "", "twice");
+    incident(&t, WEFT_EVENT_REFUSED, WEFT_ENETWORK, "10.0.0.9", "", "in another network");
+    check_other("T@lab.b.x", &view, 1, "10.0.0.9", "", EXPLAIN_NETWORK, "in another network");
+    struct explanation e = explained("T@lab.b.x", &view, 1);
+    CHECK(strstr(e.verdict, "but 10.0.0.9 was refused: in another network") &&
+          !strstr(e.verdict, "twice"));
+    explanation_fini(&e);
+    t.status.now = UINT64_C(3600) * 1000000000; /* long ago */
+    e = explained("T@lab.b.x", &view, 1);
+    CHECK(!strstr(e.verdict, "network"));
+    explanation_fini(&e);
+}
+
 TEST(explain, schema)
 {
     struct told t[2];

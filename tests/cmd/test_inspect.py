@@ -555,7 +555,10 @@ class Networks(Case):
         found = [o for o in answer["others"] if o["reason"] == "network"]
         self.assertEqual(found[0]["from"], a.url)
         self.assertIn('"two"', found[0]["text"])
-        b.proc.terminate()
+        # a refused it, and remembers the last of its address; b, which never met it, has that from a.
+        answer = self.until(lambda: self.json("explain", "T@lab.c.x", b.sock, "--network", "one", code=1),
+                            lambda answer: "lab.c' in \"two\"" in answer["verdict"])
+        self.assertIn("was refused", answer["verdict"])
 
 
 if __name__ == "__main__":
