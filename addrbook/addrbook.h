@@ -176,7 +176,7 @@ struct addrbook_view {
     struct addrbook_policy policy;
     uint32_t attempts, failed_attempts;
     uint64_t last_success, backoff_ns, banned_until, added; /* times: wall clock */
-    uint64_t next_dial;     /* monotonic; NEVER while not scheduled */
+    uint64_t next_dial;     /* monotonic; NEVER while not scheduled; banned: when it is looked at */
     const uint8_t *node_id; /* or NULL */
     enum weft_origin origin;
     bool linked, dialing;
@@ -190,7 +190,7 @@ void addrbook_each(const struct addrbook *book,
                    void (*fn)(void *ctx, const struct addrbook_view *view), void *ctx);
 /* All entries as they are told to others now, sorted by peer; free the array with mem_free. Its
  * strings are the book's, good until it changes. NULL: out of memory. */
-struct book_record *addrbook_records(const struct addrbook *book, uint64_t mono_ns,
+struct book_record *addrbook_records(const struct addrbook *book, struct moment now,
                                      size_t *ret_count);
 size_t addrbook_count(const struct addrbook *book);
 /* False if there is none. By address. */

@@ -46,14 +46,15 @@ static struct book_record to_record(const struct entry *e)
     };
 }
 
-static uint64_t until_dial(const struct entry *e, uint64_t mono_ns)
+/* A banned one is scheduled too, but only to be looked at again. */
+static uint64_t until_dial(const struct entry *e, struct moment now)
 {
-    if (e->slot == UNSCHEDULED)
+    if (e->slot == UNSCHEDULED || entry_banned(e, now.wall_ns))
         return 0;
-    return e->next_dial > mono_ns ? e->next_dial - mono_ns : 1;
+    return e->next_dial > now.mono_ns ? e->next_dial - now.mono_ns : 1;
 }
 
-struct book_record *addrbook_records(const struct addrbook *book, uint64_t mono_ns,
+struct book_record *addrbook_records(const struct addrbook *book, struct moment now,
                                      size_t *ret_count)
 {
     size_t count = addrbook_count(book);
@@ -65,7 +66,7 @@ struct book_record *addrbook_records(const struct addrbook *book, uint64_t mono_
         records[i] = to_record(sorted[i]);
         records[i].linked = entry_linked(sorted[i]);
         records[i].dialing = sorted[i]->dialing;
-        records[i].next_dial_ns = until_dial(sorted[i], mono_ns);
+        records[i].next_dial_ns = until_dial(sorted[i], now);
     }
     *ret_count = count;
     return records;

@@ -43,7 +43,7 @@ static const char too_large[] = "the address book is larger than a frame may be 
 static void tell_book(struct mesh *m, struct mesh_link *l, uint64_t nonce, struct moment now)
 {
     size_t count;
-    struct book_record *records = addrbook_records(m->book, now.mono_ns, &count);
+    struct book_record *records = addrbook_records(m->book, now, &count);
     if (!records) {
         link_send_result(m, l, nonce, WEFT_ENOMEM, weft_strerror(WEFT_ENOMEM), now);
         return;

@@ -298,8 +298,7 @@ weft_addrbook *book_from_records(const struct book_record *records, size_t count
 int book_take(weft_node *node, weft_addrbook **ret_book)
 {
     size_t count;
-    struct book_record *records =
-        addrbook_records(mesh_addrbook(node->mesh), node_now().mono_ns, &count);
+    struct book_record *records = addrbook_records(mesh_addrbook(node->mesh), node_now(), &count);
     if (!records)
         return WEFT_ENOMEM;
     weft_addrbook *book = book_from_records(records, count);

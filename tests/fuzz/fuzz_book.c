@@ -237,7 +237,7 @@ static void forget_gone(struct bench *b)
         size_t count;
         struct addrbook_view view;
         bool found = false;
-        struct book_record *records = addrbook_records(b->book, b->now.mono_ns, &count);
+        struct book_record *records = addrbook_records(b->book, b->now, &count);
         CHECK(records);
         for (size_t k = 0; k < count && !found; k++)
             found = addrbook_find(b->book, records[k].peer, &view) && view.id == b->out[i] &&
