@@ -250,11 +250,12 @@ static bool put_bytes(struct decoder *d, struct typed_object *object,
         if (field->utf8 && !utf8_valid(bytes.data, bytes.size))
             return fail(d, (const unsigned char *)bytes.data, object->type, field->name,
                         "the string is not UTF-8");
-        /* fall through */
+        break;
     default:
-        typed_put(d->pool, object, field, (union typed_value){.bytes = bytes});
-        return true;
+        break;
     }
+    typed_put(d->pool, object, field, (union typed_value){.bytes = bytes});
+    return true;
 }
 
 static bool put_tag(struct decoder *d, struct typed_object *object, const struct typed_tag *tag,
