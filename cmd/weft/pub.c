@@ -367,7 +367,7 @@ const struct command pub_command = {
         "Exit codes: 0 all was sent, or it was stopped by SIGINT; 1 it failed, nobody subscribed\n"
         "in time, or a subscriber was too slow for all of it; 2 wrong usage.\n"
         "\n"
-        "  weft pub types.Text@robot.arm hello -P unix:///run/weft.sock/robot.base\n"
+        "  weft pub types.Text@robot.arm hello -P unix:///run/weft/weftd.sock\n"
         "  weft pub types.Pose@robot.arm 'x: 1 y: 2' --proto types.proto -P "
-        "unix:///run/weft.sock/robot.base\n",
+        "unix:///run/weft/weftd.sock\n",
 };

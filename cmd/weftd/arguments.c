@@ -36,7 +36,7 @@ static const char help[] =
     "one\n"
     "  network: lab                              # nodes of another network are refused\n"
     "  advertise: tcp://robot.lan:7400/robot.base\n"
-    "  listen: [unix:///run/weft.sock/robot.base]\n"
+    "  listen: [unix:///run/weft/weftd.sock/robot.base]\n"
     "  peers:\n"
     "    - tcp://10.0.0.2:7400/robot.arm\n"
     "    - {url: tcp://10.0.0.3:7400/robot.eye, persistent: false, max_attempts: 10,\n"

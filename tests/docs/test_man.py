@@ -87,6 +87,11 @@ class Man(unittest.TestCase):
             told = set(re.findall(r"^\*(\w+)\*\n\t", file.read(), re.M))
         self.assertEqual(told ^ code, set())
 
+    def test_the_build_knows_its_sources(self):
+        """A page that the build does not name would not be made anew when it changes."""
+        listed = re.findall(r"'man/([\w.-]+)'", open_text(os.path.join(ROOT, "docs", "meson.build")))
+        self.assertEqual(sorted(listed), sorted(os.listdir(os.path.join(ROOT, "docs", "man"))))
+
     def test_what_is_pointed_to_exists(self):
         names = {os.path.basename(page) for page in self.pages}
         for page in self.pages:
