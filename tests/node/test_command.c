@@ -167,6 +167,59 @@ TEST(command, limits)
     weft_node_close(a);
 }
 
+struct sender {
+    weft_intent *intent;
+    atomic_bool stop;
+};
+
+static void *keep_sending(void *arg)
+{
+    struct sender *s = arg;
+    char bytes[3000] = {0};
+    while (!atomic_load(&s->stop)) {
+        int rc = weft_send(s->intent, bytes, sizeof(bytes));
+        CHECK(rc == 0 || rc == WEFT_EDROPPED);
+    }
+    return NULL;
+}
+
+static void ignore_message(weft_interest *interest, const weft_msg *msg, void *user)
+{
+}
+
+/* Limits and the log's level move, and reports are made, while threads send. */
+TEST(command, while_threads_send)
+{
+    weft_node *a = fx_open("tcp://127.0.0.1:0/a", NULL, NULL);
+    weft_node *b = fx_open("tcp://127.0.0.1:0/b", weft_node_url(a), NULL);
+    weft_subscribe_options o;
+    weft_subscribe_options_init(&o);
+    o.on_message = ignore_message;
+    weft_interest *here, *there;
+    CHECK_EQ(weft_subscribe(a, "types.X@a.x", &o, &here), 0);
+    CHECK_EQ(weft_subscribe(b, "types.X@a.x", &o, &there), 0);
+    struct sender sender = {.intent = fx_publish(a, "types.X@a.x")};
+    UNTIL(fx_stats(a).remote_interests == 1);
+    pthread_t thread;
+    pthread_create(&thread, NULL, keep_sending, &sender);
+    for (uint32_t i = 0; i < 100; i++) {
+        weft_limits l = {.size = sizeof(l),
+                         .max_frame = 65536 + i,
+                         .max_peers = 10 + i,
+                         .max_routes = 100 + i,
+                         .outbox = 1000000 + i};
+        CHECK_EQ(weft_node_set_limits(a, &l), 0);
+        CHECK_EQ(weft_node_set_log_level(a, i & 1 ? WEFT_LOG_DEBUG : WEFT_LOG_ERROR), 0);
+        weft_report_free(fx_inspect(a, NULL, FX_ALL_PARTS, NULL));
+        weft_report_free(fx_inspect(b, weft_node_url(a), FX_ALL_PARTS, NULL));
+    }
+    atomic_store(&sender.stop, true);
+    pthread_join(thread, NULL);
+    CHECK_EQ(status(a).max_frame, 65536 + 99);
+    weft_node_close(b);
+    weft_node_close(a);
+}
+
 static void count_debug(enum weft_log_level level, const char *text, void *user)
 {
     if (level == WEFT_LOG_DEBUG)
