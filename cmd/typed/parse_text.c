@@ -189,7 +189,7 @@ static bool take_string(struct parser *p, const struct typed_field *field,
     for (; ok && (quote == '"' || quote == '\'');
          quote = peek(p)) /* literals side by side are one */
         ok = take_literal(p, out, &size);
-    if (ok && field->type == TYPED_STRING && !utf8_valid(out, size))
+    if (ok && field->utf8 && !utf8_valid(out, size))
         ok = fail(p, "%s: the string is not UTF-8", field->name);
     ret_value->bytes = (struct typed_bytes){typed_copy(p->pool, out, ok ? size : 0), size};
     xfree(out);

@@ -27,9 +27,12 @@ TARGETS = {
     "url": "peer URLs, and their parts replaced",
     "config": "weftd's configuration file, and back",
     "book": "the address book's file, and the book it fills",
+    "recording": "recordings of traffic, and back",
+    "typed": "messages by their types: wire, text, JSON, descriptors",
     "session": "a whole mesh: handshakes, frames, cuts, time, lost memory",
 }
-LIMITS = {"frame": 4096, "codec": 4096, "route": 1536, "url": 768, "config": 4096, "book": 8192, "session": 6000}
+LIMITS = {"frame": 4096, "codec": 4096, "route": 1536, "url": 768, "config": 4096, "book": 8192, "recording": 4096,
+          "typed": 4096, "session": 6000}
 # A session has so many features that keeping count of the rare ones takes as long as running it.
 OPTIONS = {"session": ["-entropic=0", "-len_control=100"]}
 ENVIRONMENT = {
@@ -231,7 +234,7 @@ def main():
         return smoke(args.build, args.smoke)
     if not args.target:
         for name, text in TARGETS.items():
-            print(f"{name:<8} {text}")
+            print(f"{name:<9} {text}")
         return 0
     if args.replay:
         return replay(args.build, args.target, args.replay)

@@ -8,6 +8,7 @@ needs no Python for them; run it again after a change of format:
 
 import os
 import struct
+import subprocess
 import sys
 import zlib
 
@@ -275,10 +276,61 @@ def book_seeds():
     yield seed(1, 5, b"", struct.pack(">H", 5000) + bytes(5000))
 
 
+# ---- Of weft alone ------------------------------------------------------------------------------
+
+def recording_file(records):
+    """docs/recording.md"""
+    head = b"\x89weftre\n" + struct.pack(">IQ", 1, 1700000000 * 10**9)
+    file = head + struct.pack(">I", zlib.crc32(head))
+    for body in records:
+        size = struct.pack(">I", len(body))
+        file += size + struct.pack(">I", zlib.crc32(size + body)) + body
+    return file
+
+
+def recording_seeds():
+    def message(at, route, sender, data):
+        return struct.pack(">BQQHH", 1, at, at + 7, len(route), len(sender)) + route + sender + data
+    gap = struct.pack(">BQQH", 2, 50, 12, 7) + b"*@lab.*"
+    end = struct.pack(">BQQQ", 3, 99, 2, 12)
+    whole = recording_file([message(5, b"T@lab.a", b"tcp://h:1/lab", b"data"), message(6, b"", b"", b""), gap, end])
+    yield b"\x00" + whole
+    yield b"\x01" + whole
+    yield b"\x00" + whole[:-9]
+    yield b"\x01" + recording_file([b"\x07later", gap, message(1, b"T@a\0", b"", b"")])
+
+
+TYPED_TEXT = (r'f_double: -1.5 f_float: inf f_int32: -7 f_sint64: -9 f_fixed64: 5 f_string: "a\303\244" f_bytes: "\000\377" '
+              r'f_color: GREEN f_point { x: 1 } r_int32: [1, -2] r_unpacked: 3 r_point {} r_color: RED r_double: 0.1 '
+              r'm_string { key: "a" value: 1 } m_int64 { key: -1 value { x: 3 } } m_bool { key: true } '
+              r'm_uint32 { key: 9 value: 77 } c_point {} o_int32: 0 nested { f_bool: true } inner: < deep: "x" > '
+              r'old { number: 1 plain: 1 packed: 2 shade: DARK Couple { a: 4 } Many { c: false } [kinds2.more]: "x" }')
+TYPED_JSON = ('{"fDouble":-1.5,"fFloat":"NaN","fInt64":"5","f_uint64":1e3,"rPoint":[{},{"y":2}],"mString":{"a":1},'
+              '"mBool":{"true":"x"},"fBytes":"AP8=","fColor":"RED","rColor":[1,"GREEN"],"oString":null,'
+              '"nested":{"oInt32":0,"cPoint":{}},"old":{"couple":{"a":1},"[kinds2.more]":"x"}}')
+
+
+def typed_seeds():
+    folder = os.path.join(HERE, "..", "cmd")
+
+    def protoc(*args, data=b""):
+        return subprocess.run(["protoc", "-I", folder, *args, os.path.join(folder, "kinds.proto")], input=data,
+                              stdout=subprocess.PIPE, check=True).stdout
+    wire = protoc("--encode=kinds.All", "--deterministic_output", data=TYPED_TEXT.encode())
+    yield b"\x00" + wire
+    yield b"\x00" + wire[:40] + b"\xd3\x3e\x08\x01\xd4\x3e\xd2\x3e\x02\x08\x01"
+    yield b"\x01" + TYPED_TEXT.encode()
+    yield b"\x01# a comment\nf_string: 'a' \"b\\u00e4\\x41\" f_uint64: 0xff f_float: 1.5f; f_bool: t"
+    yield b"\x02" + TYPED_JSON.encode()
+    files = protoc("--include_imports", "--descriptor_set_out=/dev/stdout")
+    yield b"\x03" + struct.pack(">H", len(files)) + files + wire
+
+
 SEEDS = {
     "frame": frame_seeds, "codec": codec_seeds, "book": book_seeds,
     "route": lambda: text_seeds(ROUTES), "url": lambda: text_seeds(URLS),
     "config": lambda: (c.encode() for c in CONFIGS), "session": seeds_session.seeds,
+    "recording": recording_seeds, "typed": typed_seeds,
 }
 
 
