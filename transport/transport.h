@@ -103,8 +103,8 @@ const char *stream_remote_host(const struct stream *s);
 /* Does the connection stay on this host? True for unix, inproc, loopback and our own addresses. */
 bool stream_is_local(const struct stream *s);
 
-/* Is it guarded by the permissions of a file, or does it stay in this process? True for unix and
- * inproc. */
+/* Is it guarded by the permissions of a file of ours, or does it stay in this process? True for
+ * unix where we accepted it, and for inproc. */
 bool stream_is_guarded(const struct stream *s);
 
 /* Close; on_closed follows. Closing twice is harmless. Bytes written before are delivered as far as

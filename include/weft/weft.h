@@ -194,7 +194,7 @@ typedef struct weft_event {
 enum weft_access {
     WEFT_ACCESS_DEFAULT = 0, /* LOCAL to ask, UNIX to steer */
     WEFT_ACCESS_NONE = 1,
-    WEFT_ACCESS_UNIX = 2,  /* over unix sockets, which have permissions */
+    WEFT_ACCESS_UNIX = 2,  /* who came over a unix socket of ours, which has permissions */
     WEFT_ACCESS_LOCAL = 3, /* and from addresses of this host */
     WEFT_ACCESS_ANY = 4
 };

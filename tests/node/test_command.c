@@ -385,3 +385,20 @@ TEST(command, over_a_unix_socket)
     weft_node_close(a);
     fx_rmdir(folder);
 }
+
+/* The permissions of another's socket say nothing of who may steer us: we may have learnt of it
+ * from anybody. */
+TEST(command, not_from_whom_we_dialled)
+{
+    char folder[64], url[128];
+    fx_mkdir(folder, sizeof(folder));
+    snprintf(url, sizeof(url), "unix://%s/door/b", folder);
+    weft_node *b = fx_open(url, NULL, NULL);
+    weft_node *a = fx_open("tcp://127.0.0.1:0/a", url, NULL);
+    CHECK_EQ(weft_node_wait_peers(b, 1, WAIT_MS), 0);
+    CHECK_EQ(send_command(b, weft_node_url(a), "log", "debug", "unix socket"), WEFT_EDENIED);
+    CHECK_EQ(status(a).log_level, WEFT_LOG_INFO);
+    weft_node_close(a);
+    weft_node_close(b);
+    fx_rmdir(folder);
+}
