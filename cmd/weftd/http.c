@@ -12,6 +12,7 @@
 
 #include <stdarg.h>
 #include <string.h>
+#include <strings.h>
 
 #include "../common/memory.h"
 #include "http_address.h"
@@ -145,7 +146,7 @@ static int on_upgrade(struct http *http, struct lws *wsi, const char *to)
     const char *refusal = http_refusal(http, wsi);
     if (refusal)
         return lws_return_http_status(wsi, 403, "not by this name") < 0 ? -1 : 1;
-    if (strcmp(to, "websocket") != 0 ||
+    if (strcasecmp(to, "websocket") != 0 ||
         lws_hdr_copy(wsi, path, sizeof(path), WSI_TOKEN_GET_URI) <= 0 || strcmp(path, "/live") != 0)
         return lws_return_http_status(wsi, 404, "there is a WebSocket at /live alone") < 0 ? -1 : 1;
     if (lws_hdr_copy(wsi, protocol, sizeof(protocol), WSI_TOKEN_PROTOCOL) <= 0 ||

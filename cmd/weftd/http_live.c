@@ -74,10 +74,11 @@ static size_t own_routes_first(weft_report *r)
 static json_t *node_json(const char *url, bool self, weft_report *report, uint64_t routes_left_out)
 {
     static const struct http_bounds bounds = {PEERS_MAX, ROUTES_MAX, BOOK_MAX};
+    weft_report shown = *report;
     if (!self)
-        report->n_routes = own_routes_first(report);
+        shown.n_routes = own_routes_first(report);
     json_t *left_out = json_object();
-    json_t *part = http_report_json(report, &bounds, routes_left_out, left_out);
+    json_t *part = http_report_json(&shown, &bounds, routes_left_out, left_out);
     weft_report_free(report);
     return json_pack("{s:o, s:b, s:b, s:o, s:o}", "url", text_json(url), "self", self, "tells",
                      true, "report", part, "left_out", left_out);

@@ -249,6 +249,7 @@ class Strangers(Http):
         self.assertEqual(self.client(a.http).upgrade(Sec_WebSocket_Protocol="chat").code, 400)
         self.assertEqual(self.client(a.http).upgrade(Sec_WebSocket_Protocol=None).code, 400)
         self.assertEqual(self.client(a.http).upgrade(Upgrade="h2c").code, 404)
+        self.assertEqual(self.client(a.http).upgrade(Upgrade="WebSocket").code, 101)
 
 
 class Crowds(Http):
@@ -367,6 +368,20 @@ class Live(Http):
         self.assertTrue(nodes[c.url]["why"])
         b.proc.kill9()
         self.picture(viewer, lambda p: not any(n["url"] == b.url for n in p["nodes"]))
+
+    def test_what_others_tell_themselves_is_not_shown(self):
+        a = self.node("lab.a")
+        b = self.router("lab.b", peers=[a.url])
+        self.weft("sub", "T@lab.b.x", "-l", "tcp://127.0.0.1:0/lab.c", "-P", a.url)
+        viewer = self.client(a.http)
+        viewer.upgrade()
+
+        def knows(picture):
+            reports = [node["report"] for node in picture["nodes"] if node["url"] == b.url and node["tells"]]
+            return reports and reports[0]["status"]["stats"]["remote_interests"] and "routes" in reports[0]
+
+        told = self.picture(viewer, knows)
+        self.assertEqual([node["report"]["routes"] for node in told["nodes"] if node["url"] == b.url], [[]])
 
     def test_nobody_is_asked_without_a_viewer(self):
         a = self.node("lab.a")
