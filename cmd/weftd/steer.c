@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include <jansson.h>
+#include <weft/addrbook.h>
 #include <weft/admin.h>
 
 #include "../common/escape.h"
@@ -59,18 +60,35 @@ static int apply_setting(struct daemon *d, const struct config *next, const stru
     return 0;
 }
 
-/* A peer that is this node itself is passed over, as at the start; one that is dropped may have
- * been given up and gone before. */
+/* All names of its node go with a peer: those that the file still has are dialled anew, but not
+ * what a command took out before. It may itself have been given up and gone before. */
+static int drop_peer(struct daemon *d, const struct config *next, const char *url)
+{
+    weft_addrbook *before = NULL, *after = NULL;
+    int rc = weft_node_addrbook(d->node, &before);
+    if (rc == 0)
+        rc = weft_node_forget(d->node, url);
+    if (rc == 0)
+        rc = weft_node_addrbook(d->node, &after);
+    for (size_t i = 0; i < next->peer_count && rc == 0; i++) {
+        const struct config_peer *peer = &next->peers[i];
+        if (weft_addrbook_find(before, peer->url) && !weft_addrbook_find(after, peer->url))
+            rc = weft_node_dial(d->node, peer->url, &peer->dial);
+    }
+    weft_addrbook_free(before);
+    weft_addrbook_free(after);
+    return rc == WEFT_ENOTFOUND ? 0 : rc;
+}
+
+/* A peer that is this node itself is passed over, as at the start. */
 static int apply_change(struct daemon *d, const struct config *next, const struct change *c)
 {
-    int rc = 0;
     switch (c->kind) {
     case CHANGE_PEER_ADDED:
     case CHANGE_PEER_SCHEDULE:
         return weft_node_dial(d->node, c->peer, c->dial);
     case CHANGE_PEER_DROPPED:
-        rc = weft_node_forget(d->node, c->peer);
-        return rc == WEFT_ENOTFOUND ? 0 : rc;
+        return drop_peer(d, next, c->peer);
     case CHANGE_SETTING:
         return apply_setting(d, next, c);
     case CHANGE_RESTART:

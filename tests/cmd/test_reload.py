@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 import harness  # noqa: E402  (found by the line above)
@@ -59,6 +60,27 @@ class Reload(harness.Case):
         self.assertEqual(set(after), {"lab.b", "lab.d"})
         self.assertGreaterEqual(after["lab.b"], before["lab.b"])
         self.assertLess(after["lab.d"], after["lab.b"])
+
+    def test_one_of_two_names_of_a_node_goes(self):
+        self.start([self.b.sock, self.b.url])
+        deadline = time.monotonic() + harness.PATIENCE
+        while not self.known_as_one(self.b.sock, self.b.url):
+            self.assertLess(time.monotonic(), deadline, self.a.proc.tail())
+        mark = self.a.proc.mark()
+        self.write([self.b.url])
+        self.assertEqual(self.reload(), f"dropped {self.b.sock} and any link to it")
+        self.assertNotIn(self.b.sock, self.book())
+        self.assertIn(self.b.url, self.book())
+        self.a.wait_peer("lab.b", since=mark)
+
+    def book(self):
+        """Node ids by address."""
+        told = json.loads(self.run_weft("addrbook", "dump", self.a.sock, "--json"))
+        return {entry["peer"]: entry["node_id"] for entry in told["addrbook"]}
+
+    def known_as_one(self, *names):
+        book = self.book()
+        return len({book[name] for name in names}) == 1 and book[names[0]]
 
     def peers(self):
         """Who is linked to a, with the link's uptime."""
