@@ -100,7 +100,7 @@ def shape(line):
         if "://" not in word:
             word = re.sub(r"\d{4}-\d\d-\d\d[T ]?[\d:.]*Z?", "#", word)
             word = re.sub(r"\b[0-9a-f]{8,}\b", "#", word)
-            word = re.sub(r"\d+(?:[.,:]\d+)*", "#", word)
+            word = re.sub(r"(?:^-)?\d+(?:[.,:]\d+)*", "#", word)
             word = re.sub(r"^([^\w#]*)#(?:ns|µs|us|ms|s|B|KiB|MiB|kB|M|k|K|m|min|h|d|%)?(?:/s)?\b", r"\1#", word)
             word = re.sub(r"[─━-]{3,}", "---", word)
         words.append(word)
