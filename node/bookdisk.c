@@ -262,15 +262,17 @@ static void sync_folder(const char *path)
 }
 
 /* As it was, as far as we may: owner and group are the superuser's to give, who gives a new file,
- * too, to whose folder it is in. */
+ * too, to whose folder it is in. A service may be kept from fchown even where it changes nothing.
+ */
 static void keep_owner(int fd, const char *path)
 {
-    struct stat st;
+    struct stat st, ours;
     if (stat(path, &st) < 0) {
         give_to_owner(fd, path);
         return;
     }
-    if (fchown(fd, st.st_uid, st.st_gid) < 0 && fchown(fd, (uid_t)-1, st.st_gid) < 0)
+    bool same = fstat(fd, &ours) == 0 && ours.st_uid == st.st_uid && ours.st_gid == st.st_gid;
+    if (!same && fchown(fd, st.st_uid, st.st_gid) < 0 && fchown(fd, (uid_t)-1, st.st_gid) < 0)
         st.st_mode &= 0700; /* not for a group that is another */
     if (fchmod(fd, st.st_mode & 0777) < 0)
         return; /* stays its owner's alone */

@@ -1,13 +1,18 @@
 /* Address-book files: who may write them, what a save keeps, what a damaged one still gives, and
  * books as they are edited. */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -268,6 +273,34 @@ TEST(book, a_link_stays_a_link_and_the_mode_stays)
     CHECK_EQ(weft_addrbook_load(file, &book), 0);
     CHECK_EQ(book->count, 1);
     weft_addrbook_free(book);
+    fx_rmdir(folder);
+}
+
+/* As systemd's filter @privileged does. */
+static void forbid_fchown(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fchown, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+    CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    CHECK_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+    CHECK(fchown(0, getuid(), getgid()) < 0 && errno == EPERM);
+}
+
+TEST(book, the_mode_stays_in_a_sandbox)
+{
+    struct stat st;
+    set_up();
+    save_as(file, three);
+    CHECK_EQ(chmod(file, 0640), 0);
+    forbid_fchown();
+    save_as(file, three);
+    CHECK_EQ(stat(file, &st), 0);
+    CHECK_EQ(st.st_mode & 0777, 0640);
     fx_rmdir(folder);
 }
 
