@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <jansson.h>
 #include <weft/addrbook.h>
@@ -133,6 +134,16 @@ static void tell_log(const struct daemon *d, const struct reload *r)
     }
 }
 
+/* A pipe that was read at the start has nothing more to give, and to open it may wait for ever. */
+static void check_file(const char *file, struct problems *problems)
+{
+    struct stat st;
+    if (stat(file, &st) == 0 && !S_ISREG(st.st_mode))
+        problems_add(problems, 0, 0,
+                     "%s is not an ordinary file and cannot be read a second time; restart weftd",
+                     file);
+}
+
 /* Read, compare, and unless it is a dry run, apply. The caller calls reload_fini. */
 static void reload_run(struct daemon *d, bool dry_run, struct reload *r)
 {
@@ -140,7 +151,9 @@ static void reload_run(struct daemon *d, bool dry_run, struct reload *r)
     config_init(&r->next);
     if (!dry_run)
         service_reloading(&d->service);
-    arguments_gather(d->args, &r->next, &r->problems);
+    check_file(d->args->file, &r->problems);
+    if (r->problems.total == 0)
+        arguments_gather(d->args, &r->next, &r->problems);
     if (r->problems.total == 0)
         config_diff(d->config, &r->next, &r->changes);
     if (dry_run)

@@ -149,6 +149,14 @@ class Reload(harness.Case):
         self.assertIn("No such file", "\n".join(proc.expect_exit(1)))
         self.b.wait_peer("lab.a")
 
+    def test_a_pipe_is_read_once(self):
+        self.start([self.b.url])
+        os.remove(self.a.config)
+        os.mkfifo(self.a.config)
+        proc = self.weft("reload", self.a.sock)
+        self.assertIn("cannot be read a second time", "\n".join(proc.expect_exit(1)))
+        self.b.wait_peer("lab.a")
+
     def test_sighup(self):
         manager = Manager(self)
         self.write([self.b.url])
