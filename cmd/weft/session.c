@@ -22,6 +22,8 @@
 #define NS_PER_SECOND UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
 
+static unsigned open_sessions; /* this thread's: while one is open, signals are its to see */
+
 uint64_t now_ns(void)
 {
     struct timespec now;
@@ -182,8 +184,10 @@ int session_open(struct session *s, weft_options *options)
     options->on_event = on_event;
     options->user = s;
     int rc = weft_node_open_explain(options, &s->node, &text);
-    if (rc == 0)
+    if (rc == 0) {
+        open_sessions++;
         return EXIT_OK;
+    }
     code = failure("%s", text ? text : weft_strerror(rc));
     weft_free(text);
     pthread_mutex_destroy(&s->lock);
@@ -198,10 +202,12 @@ void session_close(struct session *s)
     sigset_t set = stop_signals();
     struct signalfd_siginfo taken;
     /* What has come so far was heeded and must not strike when the signals are given back. */
-    while (read(s->signal_fd, &taken, sizeof(taken)) == sizeof(taken))
+    bool last = --open_sessions == 0;
+    while (last && read(s->signal_fd, &taken, sizeof(taken)) == sizeof(taken))
         continue;
     close(s->signal_fd);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    if (last)
+        pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     weft_node_close(s->node);
     pthread_mutex_destroy(&s->lock);
     close(s->wake_fd);
