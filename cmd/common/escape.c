@@ -30,6 +30,12 @@ static size_t sequence(const unsigned char *p, size_t left)
     return len;
 }
 
+/* C1 controls (U+0080 to U+009F) steer terminals as well as the ASCII ones. */
+static bool control(const unsigned char *p, size_t len)
+{
+    return (len == 1 && (*p < 0x20 || *p == 0x7f)) || (len == 2 && *p == 0xc2 && p[1] < 0xa0);
+}
+
 bool utf8_valid(const void *data, size_t size)
 {
     const unsigned char *p = data;
@@ -39,6 +45,14 @@ bool utf8_valid(const void *data, size_t size)
             return false;
     }
     return true;
+}
+
+bool utf8_has_c1(const char *s)
+{
+    for (const unsigned char *p = (const unsigned char *)s; *p; p++)
+        if (*p == 0xc2 && control(p, 2))
+            return true;
+    return false;
 }
 
 char *utf8_copy(const void *data, size_t size)
@@ -78,6 +92,8 @@ void json_quoted(FILE *out, const void *data, size_t size)
         size_t len = sequence(p + i, size - i);
         if (len == 1)
             json_char(out, p[i]);
+        else if (len && control(p + i, len))
+            fprintf(out, "\\u%04x", p[i + 1]); /* C1: its second byte is its number */
         else if (len)
             fwrite(p + i, 1, len, out);
         else
@@ -101,12 +117,6 @@ void base64_write(FILE *out, const void *data, size_t size)
         putc(left > 1 ? digits[bits >> 6 & 63] : '=', out);
         putc(left > 2 ? digits[bits & 63] : '=', out);
     }
-}
-
-/* C1 controls (U+0080 to U+009F) steer terminals as well as the ASCII ones. */
-static bool control(const unsigned char *p, size_t len)
-{
-    return (len == 1 && (*p < 0x20 || *p == 0x7f)) || (len == 2 && *p == 0xc2 && p[1] < 0xa0);
 }
 
 void text_safe(FILE *out, const void *data, size_t size)

@@ -9,10 +9,14 @@
 /* Are the bytes valid UTF-8 (no surrogates, nothing overlong)? */
 bool utf8_valid(const void *data, size_t size);
 
+/* Does valid UTF-8 hold control characters beyond ASCII's (U+0080 to U+009F)? */
+bool utf8_has_c1(const char *s);
+
 /* A copy as a string; bytes that are no UTF-8 become U+FFFD. The caller frees it with xfree. */
 char *utf8_copy(const void *data, size_t size);
 
-/* Write as a JSON string with its quotes. Bytes that are no UTF-8 become U+FFFD. */
+/* Write as a JSON string with its quotes, control characters (C1, too) escaped. Bytes that are no
+ * UTF-8 become U+FFFD. */
 void json_quoted(FILE *out, const void *data, size_t size);
 
 /* Write base64 with padding. */

@@ -151,10 +151,10 @@ static bool add_columns(const struct sheet *s)
     return true;
 }
 
-/* JSON has escapes of its own, for all but what is not UTF-8. */
+/* JSON has escapes of its own, for all but what is not UTF-8, and libsmartcols' none for C1. */
 static bool add_cell(struct libscols_line *line, size_t at, const char *value, bool json)
 {
-    if (json && utf8_valid(value, strlen(value)))
+    if (json && utf8_valid(value, strlen(value)) && !utf8_has_c1(value))
         return scols_line_set_data(line, at, value) == 0;
     char *text = text_safe_copy(value);
     int rc = scols_line_set_data(line, at, text);

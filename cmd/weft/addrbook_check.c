@@ -4,6 +4,7 @@
 
 #include "../common/report_json.h"
 #include "addrbook.h"
+#include "inspect.h"
 
 /* What was found, and what was made of it. */
 struct finding {
@@ -82,12 +83,8 @@ static json_t *finding_json(const struct job *job, const struct finding *f)
 static int tell(const struct job *job, const struct finding *f)
 {
     char text[1024];
-    if (job->has_form) {
-        json_t *o = finding_json(job, f);
-        bool ok = o && json_dumpf(o, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF;
-        json_decref(o);
-        return ok ? EXIT_OK : failure("cannot write the output");
-    }
+    if (job->has_form)
+        return print_json(finding_json(job, f), false);
     weft_addrbook_damage_text(&f->damage, text, sizeof(text));
     printf("%s: %s, %s\n", job->book, is_sound(f) ? "sound" : "damaged", text);
     if (f->aside)

@@ -10,6 +10,7 @@
 #include "../common/words.h"
 #include "addrbook.h"
 #include "book.h"
+#include "inspect.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 #define INCIDENTS_MAX 5 /* the latest */
@@ -307,10 +308,7 @@ static int print_entries_json(const struct inquiry *q, const struct matches *m)
     bool ok = list != NULL;
     for (size_t i = 0; ok && i < m->count; i++)
         ok = json_array_append_new(list, entry_json(q, m->items[i])) == 0;
-    json_t *o = ok ? json_pack("{so}", "entries", list) : NULL;
-    ok = o && json_dumpf(o, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF;
-    json_decref(o);
-    return ok ? EXIT_OK : failure("cannot write the output");
+    return print_json(ok ? json_pack("{so}", "entries", list) : NULL, false);
 }
 
 /* ---- The command -------------------------------------------------------------------------------

@@ -279,7 +279,8 @@ int print_json(json_t *value, bool line)
 {
     if (!value)
         return failure("out of memory");
-    int rc = json_dumpf(value, stdout, line ? JSON_COMPACT : JSON_INDENT(2));
+    /* ASCII: as it stands, JSON lets C1 controls through to the terminal. */
+    int rc = json_dumpf(value, stdout, JSON_ENSURE_ASCII | (line ? JSON_COMPACT : JSON_INDENT(2)));
     json_decref(value);
     if (rc == 0)
         putchar('\n');

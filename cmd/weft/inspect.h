@@ -106,8 +106,8 @@ int inspector_run(struct inspector *in, int (*once)(struct inspector *in, void *
 /* ---- Output -----------------------------------------------------------------------------------
  */
 
-/* Write to stdout and give `value` back: one line if `line`, else indented. Returns an exit code.
- */
+/* Write to stdout and give `value` back (NULL: out of memory): one line if `line`, else indented.
+ * Returns an exit code. */
 int print_json(json_t *value, bool line);
 
 /* Flush stdout. Returns an exit code. */

@@ -3,18 +3,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <jansson.h>
-#include <weft/admin.h>
-
 #include "../common/escape.h"
 #include "../common/memory.h"
 #include "../common/suggest.h"
 #include "../common/units.h"
-#include "command.h"
+#include "inspect.h"
 
 #define TIMEOUT_MAX_MS 3600000
 
-enum { OPTION_DRY_RUN = OPTION_OWN, OPTION_JSON, OPTION_TIMEOUT };
+enum { OPTION_DRY_RUN = OPTION_INSPECT };
 
 struct steer {
     const struct command *command;
@@ -131,18 +128,13 @@ static bool any_failed(const json_t *changes)
     return false;
 }
 
-static void print_json(const json_t *answer)
-{
-    json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
-    putchar('\n');
-}
-
-static void print_answer(const json_t *changes, const json_t *problems)
+static int print_answer(const json_t *changes, const json_t *problems)
 {
     if (print_texts(stderr, problems) > 0)
         fputs("weft: nothing was changed; correct this and reload again\n", stderr);
     else if (print_texts(stdout, changes) == 0)
         puts("nothing is different");
+    return output_done();
 }
 
 /* What the node said, checked: it came over the network. */
@@ -156,13 +148,10 @@ static int show_reload(const struct steer *s, const char *text)
         return failure("%s: the answer is not understood; is it a weftd of another version?",
                        s->url);
     }
-    if (s->json)
-        print_json(answer);
-    else
-        print_answer(changes, problems);
-    int code = json_array_size(problems) || any_failed(changes) ? EXIT_FAILED : EXIT_OK;
+    bool failed = json_array_size(problems) || any_failed(changes);
+    int code = s->json ? print_json(json_incref(answer), false) : print_answer(changes, problems);
     json_decref(answer);
-    return code;
+    return failed ? EXIT_FAILED : code;
 }
 
 static int run_reload(int argc, char **argv)

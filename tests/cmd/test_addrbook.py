@@ -284,6 +284,16 @@ class Why(Books):
         self.assertIsNone(found[0]["link"])
 
 
+    def test_no_form_lets_controls_through(self):
+        """C1 controls, too, which JSON may hold as they are."""
+        self.book("add", "--from", self.write_json(entry(ARM, last_error="refused \x9b31m\x1b[31m")))
+        for args in (["dump"], ["dump", "--json"], ["dump", "--tsv"], ["why", ARM], ["why", ARM, "--json"]):
+            with self.subTest(args=args):
+                said = self.book(*args)
+                self.assertIn("refused", said)
+                self.assertNotRegex(said, "[\x1b\x80-\x9f]")
+
+
 class Merge(Books):
     def test_newest_wins_and_no_ban_is_lost(self):
         other = os.path.join(self.folder, "other")

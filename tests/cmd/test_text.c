@@ -133,6 +133,7 @@ TEST(escape, json)
               "\"a\\\"b\\\\c\\n\\t\\u0001\xc3\xa4\"");
     CHECK_STR(written(json_quoted, "\xff\xc3", 2), "\"\xef\xbf\xbd\xef\xbf\xbd\"");
     CHECK_STR(written(json_quoted, "\0", 1), "\"\\u0000\"");
+    CHECK_STR(written(json_quoted, "\xc2\x9b\x33\x31m\xc2\xa0", 7), "\"\\u009b31m\xc2\xa0\"");
 }
 
 TEST(escape, base64)
