@@ -100,11 +100,17 @@ static void draw(int y, int x, int width, const char *text, bool right)
     } else {
         mbstowcs(wide, safe, strlen(safe) + 1);
     }
-    while (n && wcswidth(wide, n) > width)
-        n--;
-    int used = wcswidth(wide, n);
-    if (width > 0 && used >= 0)
-        mvaddnwstr(y, right ? x + width - used : x, wide, (int)n);
+    int used = 0;
+    size_t fit = 0;
+    for (; fit < n; fit++) {
+        if (wcwidth(wide[fit]) < 0)
+            wide[fit] = L'?'; /* a character that this system does not know */
+        if (used + wcwidth(wide[fit]) > width)
+            break;
+        used += wcwidth(wide[fit]);
+    }
+    if (width > 0)
+        mvaddnwstr(y, right ? x + width - used : x, wide, (int)fit);
     xfree(wide);
     xfree(safe);
 }

@@ -328,7 +328,12 @@ static void way_fini(struct way *w)
 /* From sending to arrival by our clock; it may come out below 0 by less than the uncertainty. */
 static int64_t took(const struct way *w, const struct arrival *a)
 {
-    return (int64_t)(a->arrived - a->sent) + w->clock.ahead_ns;
+    return (int64_t)(a->arrived - a->sent + (uint64_t)w->clock.ahead_ns); /* others' numbers wrap */
+}
+
+static uint64_t magnitude(int64_t n)
+{
+    return n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
 }
 
 static void print_leg(const struct leg *leg)
@@ -363,13 +368,13 @@ static void print_time(const struct way *w, const struct arrival *a)
         int64_t raw = (int64_t)(a->arrived - a->sent);
         printf("\n  arrived %s%s later by ours; how the two differ is unknown, since the publisher "
                "cannot be asked\n",
-               raw < 0 ? "-" : "", ns_format((uint64_t)(raw < 0 ? -raw : raw), ns));
+               raw < 0 ? "-" : "", ns_format(magnitude(raw), ns));
         return;
     }
-    printf(", which is %s %s of ours\n", ns_format((uint64_t)(by < 0 ? -by : by), ahead),
+    printf(", which is %s %s of ours\n", ns_format(magnitude(by), ahead),
            by < 0 ? "behind" : "ahead");
-    printf("  arrived %s%s later, give or take %s\n", t < 0 ? "-" : "",
-           ns_format((uint64_t)(t < 0 ? -t : t), ns), ns_format(w->clock.uncertain_ns, off));
+    printf("  arrived %s%s later, give or take %s\n", t < 0 ? "-" : "", ns_format(magnitude(t), ns),
+           ns_format(w->clock.uncertain_ns, off));
 }
 
 static int print_text(const struct way *w, const struct arrival *a)
