@@ -156,10 +156,10 @@ class Kept(Recording):
 class Played(Recording):
     def test_the_spacing_is_kept_and_scaled(self):
         a = self.router("lab.a")
-        self.make(a, [str(i) for i in range(6)], rate=10)
+        self.make(a, [str(i) for i in range(6)], rate=4)
         kept = self.info()["routes"][0]
         span = (kept["last_ns"] - kept["first_ns"]) / 1e9
-        self.assertGreater(span, 0.45)
+        self.assertGreater(span, 0.8)  # 1.25, less what a busy machine delays the first by
         for rate, expected in [("1", span), ("2", span / 2)]:
             copy = os.path.join(self.folder, f"again-{rate}")
             mark = a.proc.mark()
@@ -169,7 +169,7 @@ class Played(Recording):
             again.expect_exit(0)
             route = json.loads(self.run_weft("play", "--info", copy, "--json"))["routes"][0]
             took = (route["last_ns"] - route["first_ns"]) / 1e9
-            self.assertGreater(took, expected * 0.8)
+            self.assertGreater(took, expected * 0.6)
             self.assertLess(took, expected + 5)
 
     def test_loops_and_renames(self):
