@@ -294,6 +294,7 @@ static int find_way(struct task *t, const struct arrival *a, struct way *w)
     query.route = a->route;
     int rc = ask_timed(&t->in, &query, &w->router, &clock, &text);
     if (rc != 0) {
+        t->in.interrupted = rc == INTERRUPTED;
         if (rc != INTERRUPTED)
             failure("%s: %s", t->in.url, text);
         xfree(text);
@@ -308,6 +309,8 @@ static int find_way(struct task *t, const struct arrival *a, struct way *w)
     if (strcmp(source, here) == 0)
         w->clock = clock;
     else if (ask_source(t, &query, source, w) == INTERRUPTED)
+        t->in.interrupted = true;
+    if (t->in.interrupted)
         return EXIT_FAILED;
     if (!w->clock_of)
         w->clock.known = false;
@@ -453,7 +456,7 @@ static int wait_for_messages(struct task *t)
         int code = tell(t, &a);
         arrival_fini(&a);
         if (code != EXIT_OK)
-            return code;
+            return told && t->in.interrupted ? EXIT_OK : code;
     }
     return EXIT_OK;
 }
