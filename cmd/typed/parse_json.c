@@ -118,13 +118,11 @@ static bool real_of(struct parser *p, const struct typed_field *field, json_t *j
     double value;
     if (json_is_number(json))
         value = json_number_value(json);
-    else if (!text)
-        return expected(p, field);
-    else if (strcmp(text, "NaN") == 0)
+    else if (text && strcmp(text, "NaN") == 0)
         value = (double)NAN;
-    else if (strcmp(text, "Infinity") == 0 || strcmp(text, "-Infinity") == 0)
+    else if (text && (strcmp(text, "Infinity") == 0 || strcmp(text, "-Infinity") == 0))
         value = *text == '-' ? -HUGE_VAL : HUGE_VAL;
-    else if (!typed_float(text, field->type, &value))
+    else if (!text || !typed_float(text, field->type, &value))
         return expected(p, field);
     if (field->type == TYPED_FLOAT && json_is_number(json)) {
         value = (double)(float)value;

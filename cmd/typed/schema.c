@@ -213,6 +213,31 @@ static int compare_fields(const void *a, const void *b)
     return (x->number > y->number) - (x->number < y->number);
 }
 
+static bool load_message(struct loader *l, const char *scope, struct typed_bytes in,
+                         unsigned depth);
+
+/* A field of a DescriptorProto. */
+static bool load_part(struct loader *l, struct typed_message *m, const struct typed_tag *tag,
+                      unsigned depth)
+{
+    struct typed_field field;
+    switch (tag->wire == 2 ? tag->number : 0) {
+    case 2:
+        if (!load_field(l, m->name, tag->bytes, &field))
+            return false;
+        add_field(l, m, field);
+        return true;
+    case 3:
+        return load_message(l, m->name, tag->bytes, depth + 1);
+    case 4:
+        return load_enum(l, m->name, tag->bytes);
+    case 6:
+        return load_extension(l, m->name, tag->bytes);
+    default:
+        return true;
+    }
+}
+
 static bool load_message(struct loader *l, const char *scope, struct typed_bytes in, unsigned depth)
 {
     struct typed_schema *s = l->schema;
@@ -226,21 +251,9 @@ static bool load_message(struct loader *l, const char *scope, struct typed_bytes
     s->messages[s->message_count++] = m;
     if (depth > NEST_MAX)
         return fail(l, m->name, "too many types in one another");
-    while (next(&r, &tag, &ok)) {
-        struct typed_field field;
-        if (tag.wire != 2)
-            continue;
-        if (tag.number == 2 && load_field(l, m->name, tag.bytes, &field))
-            add_field(l, m, field);
-        else if (tag.number == 3 && !load_message(l, m->name, tag.bytes, depth + 1))
+    while (next(&r, &tag, &ok))
+        if (!load_part(l, m, &tag, depth))
             return false;
-        else if (tag.number == 4 && !load_enum(l, m->name, tag.bytes))
-            return false;
-        else if (tag.number == 6 && !load_extension(l, m->name, tag.bytes))
-            return false;
-        if (*l->error)
-            return false;
-    }
     return ok ? true : fail(l, m->name, "cut short");
 }
 

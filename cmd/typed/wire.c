@@ -6,6 +6,7 @@
  * have. Memory is bounded by the bytes read, since every value has cost at least one. */
 #include "typed.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -349,6 +350,7 @@ static void prefix_length(struct typed_buffer *b, size_t start)
     unsigned char out[10];
     size_t size = b->size - start, prefix = make_varint(size, out);
     append(b, out, prefix); /* for the room */
+    assert(b->data);
     memmove(b->data + start + prefix, b->data + start, size);
     memcpy(b->data + start, out, prefix);
 }

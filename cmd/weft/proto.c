@@ -18,8 +18,6 @@
 #define SET_MAX ((size_t)64 * 1024 * 1024) /* of descriptors */
 #define READ_SIZE ((size_t)64 * 1024)
 
-extern char **environ;
-
 int proto_option(struct proto *proto, const struct command *command, int option, int option_proto)
 {
     struct names *names = option == option_proto ? &proto->files : &proto->dirs;
