@@ -5,8 +5,8 @@
     run.py FOLDER --show       with all that was said
     run.py --list              the steps, without running them
 
-Exit codes: 0 all went as the guide says, 1 it did not, 77 namespaces are not allowed here; a line
-"guide: skipped: …" says which."""
+Exit codes: 0 all went as the guide says, 1 it did not, 77 it cannot be tried here: no namespaces, no overlays, not
+root; a line "guide: skipped: …" says which."""
 
 import argparse
 import fcntl
@@ -199,7 +199,7 @@ def main():
     if options.inside:
         return inside(folder, options)
     guide.steps(read_guide())
-    command, reason = world.enter()
+    command, reason = machines.enter()
     if not command:
         print(f"guide: skipped: {reason}", flush=True)
         return 77
