@@ -231,7 +231,8 @@ static int print_json(const struct contents *c)
                             "messages", number(c->messages), "bytes", number(c->bytes), "lost",
                             number(c->lost), "whole", (int)c->whole, "damaged",
                             (int)(c->end == RECORDING_DAMAGED), "routes", routes);
-    bool ok = all && json_dumpf(all, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF;
+    bool ok = all && json_dumpf(all, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) == 0 &&
+              putchar('\n') != EOF;
     json_decref(all);
     return ok ? EXIT_OK : failure("cannot write the output");
 }

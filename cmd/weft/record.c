@@ -380,6 +380,8 @@ static int run(int argc, char **argv)
         code = record(&r);
     if (r.out && fclose(r.out) != 0 && code == EXIT_OK)
         code = cannot_write(&r);
+    if (r.out && !r.started) /* not even begun: in nobody's way at the next try */
+        unlink(r.file);
     pthread_mutex_destroy(&r.lock);
     link_fini(&r.link);
     return code;

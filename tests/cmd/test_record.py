@@ -114,6 +114,13 @@ class Kept(Recording):
         with open(self.file, encoding="utf-8") as file:
             self.assertEqual(file.read(), "mine")
 
+    def test_a_recorder_that_cannot_begin_leaves_no_file(self):
+        a = self.router("lab.a")
+        proc = self.weft("record", "T@a", "-o", self.file, "-l", a.url)
+        proc.expect_exit(1)
+        self.assertIn("address", proc.lines[0])
+        self.assertFalse(os.path.exists(self.file))
+
     def test_a_message_of_two_routes_is_kept_once(self):
         a = self.router("lab.a")
         recorder = self.record(a, "T@lab.a.x", "*@lab.**", "--count", "3")

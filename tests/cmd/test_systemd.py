@@ -37,6 +37,13 @@ weft reload {SOCKET} --dry-run
 step journal
 journalctl --sync
 journalctl -u weftd -o json
+step mode
+chmod 640 /var/lib/weft/addrbook
+before=$(stat -c %i /var/lib/weft/addrbook)
+systemctl stop weftd
+[ "$before" != "$(stat -c %i /var/lib/weft/addrbook)" ] && echo saved
+stat -c '%A %U %G' /var/lib/weft/addrbook
+systemctl start weftd
 step killed
 systemctl kill --signal=KILL weftd
 until weft ping --count 1 {SOCKET} >/dev/null 2>&1; do :; done; show
@@ -114,6 +121,7 @@ class Systemd(harness.Case):
         self.assertRegex(steps["http"], r"(?m)^process_resident_memory_bytes \d{5,}")
         self.reloaded(steps)
         self.journal([json.loads(line) for line in steps["journal"].splitlines() if line.startswith("{")])
+        self.assertEqual(steps["mode"].splitlines(), ["saved", "-rw-r----- weft weft"], "what an administrator allows stays")
         self.assertIn("NRestarts=1", steps["killed"])
         before, after = steps["wrong"].split("exit 1\n")
         self.assertIn("ActiveState=active", before, "a wrong file does not end what runs")
