@@ -121,11 +121,12 @@ class Completion(harness.Case):
         """Sockets that are listened on, and what configuration files name; a colon does not confuse it."""
         socket = os.path.join(self.folder, "weft.sock")
         with open(os.path.join(self.folder, "lab.yaml"), "w", encoding="utf-8") as file:
-            file.write("self: tcp://0.0.0.0:7411/lab.x\npeers: [\"tcp://10.9.8.7:7400/lab.b\"]\n")
+            file.write("self: tcp://0.0.0.0:7411/lab.x\npeers: [\"tcp://10.9.8.7:7400/lab.b\", \"tcp://$(>struck)/x\"]\n")
         self.spawn("weftd", [harness.program("weftd"), "-l", f"unix://{socket}/lab.a"]).wait_line("listening")
         self.assertIn(f"//{socket}", self.bash("weft ping unix:"))
         self.assertEqual(self.bash("weft ping tcp://10.9"), {"//10.9.8.7:7400/lab.b"})
         self.assertIn("//127.0.0.1:7411/lab.x", self.bash("weft sub T@a -P tcp:"))
+        self.assertNotIn("struck", os.listdir(self.folder), "what is named $(…) is not run")
 
     def test_bash_at_a_terminal(self):
         setup = f"PS1=ready; source {BASH_COMPLETION}; source {self.docs}/weft; bind 'set enable-bracketed-paste off'\n"

@@ -59,12 +59,13 @@ def commands(weft, weftd):
 
 BASH = r"""# Completion of weft and weftd in bash, made of their --help.
 
-# URLs of nodes: sockets that are listened on here, and what configuration files name.
+# URLs of nodes: sockets that are listened on here, and what configuration files name. Others may have named
+# them, and compgen expands what it is given: only characters that mean nothing to a shell get there.
 _weft_urls() {
     {
         awk '$4 == "00010000" && $8 ~ /weft/ { print "unix://" $8 }' /proc/net/unix
         grep -ohsE '(tcp|unix)://[^] ,}"'\'']+' /etc/weft/*.yaml ./*.yaml | sed 's|//0\.0\.0\.0:|//127.0.0.1:|'
-    } 2>/dev/null | sort -u
+    } 2>/dev/null | grep -x '[][A-Za-z0-9_.,:/@%+=-]*' | sort -u
 }
 
 # What there is to complete after the words of $1: children, options, operands.
