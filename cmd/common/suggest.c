@@ -1,5 +1,7 @@
 #include "suggest.h"
 
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #define WORD_MAX 32 /* nothing longer is anybody's command or key */
@@ -49,4 +51,26 @@ const char *suggest(const char *word, const char *const *first, size_t count, si
         }
     }
     return best;
+}
+
+/* The word is the last that getopt took; behind '=' begins its value. */
+static void suggest_option(const char *word, const struct option *longs)
+{
+    char name[WORD_MAX + 1];
+    size_t count = 0;
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(word, "="), word);
+    while (longs[count].name)
+        count++;
+    const char *near = count ? suggest(name, &longs->name, count, sizeof(*longs)) : NULL;
+    if (near)
+        fprintf(stderr, "Did you mean '--%s'?\n", near);
+}
+
+int suggest_getopt(int argc, char **argv, const char *shorts, const struct option *longs)
+{
+    int option = getopt_long(argc, argv, shorts, longs, NULL);
+    bool unknown = option == '?' && optopt == 0; /* else a letter, or an argument is missing */
+    if (unknown && strncmp(argv[optind - 1], "--", 2) == 0)
+        suggest_option(argv[optind - 1] + 2, longs);
+    return option;
 }

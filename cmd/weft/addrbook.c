@@ -254,7 +254,7 @@ static int parse(int argc, char **argv, struct job *job, bool *ret_done)
 {
     const struct command *command = &job->verb->command;
     int option, code = EXIT_OK;
-    while ((option = getopt_long(argc, argv, "ho:", options, NULL)) != -1) {
+    while ((option = suggest_getopt(argc, argv, "ho:", options)) != -1) {
         if (option != 'h' && option != '?' && !(taken_by(option) & job->verb->takes))
             return usage_error(command, "--%s is no option of '%s'", option_name(option),
                                command->name);

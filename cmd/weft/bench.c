@@ -114,7 +114,8 @@ static int unknown(const char *name)
         names[count] = benches[count]->name;
     const char *near = count ? suggest(name, names, count, sizeof(names[0])) : NULL;
     return usage_error(&bench_command, "'%s' is no measurement%s%s%s", name,
-                       near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+                       near ? "; did you mean '" : "; 'weft bench --help' lists them",
+                       near ? near : "", near ? "'?" : "");
 }
 
 static int run(int argc, char **argv)

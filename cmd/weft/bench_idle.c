@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../common/suggest.h"
 #include "../common/units.h"
 #include "bench.h"
 
@@ -54,7 +55,7 @@ struct figures {
 static int parse(int argc, char **argv, struct idle *i, bool *ret_done)
 {
     int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    while ((option = suggest_getopt(argc, argv, "h", options)) != -1) {
         switch (option) {
         case 'h':
             fputs(bench_idle.help, stdout);

@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 
 #include "../common/memory.h"
+#include "../common/suggest.h"
 #include "../common/units.h"
 #include "bench.h"
 #include "bench_heap.h"
@@ -52,7 +53,7 @@ struct figures {
 static int parse(int argc, char **argv, struct mesh *m, bool *ret_done)
 {
     int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    while ((option = suggest_getopt(argc, argv, "h", options)) != -1) {
         switch (option) {
         case 'h':
             fputs(bench_mesh.help, stdout);

@@ -76,6 +76,9 @@ enum { OPTION_NETWORK = 256, OPTION_PATH, OPTION_LEAF, OPTION_CLIENT, OPTION_OWN
 int link_option(int option, const struct command *command, struct link_options *link,
                 int *ret_code);
 
+/* Take an argument that is the URL of a node. EXIT_OK, or EXIT_USAGE after an explanation. */
+int link_url(const char *url, const struct command *command, struct link_options *link);
+
 /* Check what was given together. EXIT_OK, or EXIT_USAGE after an explanation. */
 int link_check(const struct link_options *link, const struct command *command);
 
@@ -96,6 +99,7 @@ struct session {
     pthread_mutex_t lock; /* of what follows, written on the loop's thread */
     bool linked;          /* a link has been made at least once */
     bool failed;          /* no connection could be made, or it was refused */
+    bool unreachable;     /* the former, the last time */
     bool denied;          /* a peer does not let us declare our route */
     char peer[PEER_TEXT]; /* who the first link goes to */
     char reason[1024];    /* why it failed */

@@ -35,13 +35,14 @@ bool parse_seconds(const char *text, uint32_t *ret_ms)
 
 static int take_url(const char *option, const char *url, const struct command *command)
 {
-    size_t where = 0;
-    if (weft_url_check(url, &where) == 0)
+    char why[512];
+    if (weft_url_check(url, NULL) == 0)
         return EXIT_OK;
+    weft_url_explain(url, why, sizeof(why));
     return usage_error(command,
-                       "%s %s: not a peer URL, it goes wrong after %zu bytes; expected one such as "
+                       "%s%s: not a peer URL: %s; expected one such as "
                        "tcp://10.0.0.2:7400/robot.arm or unix:///run/weft.sock/robot.arm",
-                       option, url, where);
+                       option, url, why);
 }
 
 int no_route(const struct command *command, const char *route)
@@ -51,17 +52,30 @@ int no_route(const struct command *command, const char *route)
     return usage_error(command, "%s; a route is TYPE@PATH, such as types.Pose@robot.arm", why);
 }
 
+/* `option` is how it was given, with a space behind it; "" for an argument. */
+static int take_peer(const char *option, const char *url, const struct command *command,
+                     struct link_options *link)
+{
+    int code = take_url(option, url, command);
+    if (code == EXIT_OK && !names_add(&link->peers, url))
+        code = usage_error(command, "more than %d peers", NAMES_MAX);
+    return code;
+}
+
+int link_url(const char *url, const struct command *command, struct link_options *link)
+{
+    return take_peer("", url, command, link);
+}
+
 static int take(int option, const struct command *command, struct link_options *link)
 {
     int code = EXIT_OK;
     switch (option) {
     case 'P':
-        code = take_url("-P", optarg, command);
-        if (code == EXIT_OK && !names_add(&link->peers, optarg))
-            code = usage_error(command, "more than %d peers", NAMES_MAX);
+        code = take_peer("-P ", optarg, command, link);
         break;
     case 'l':
-        code = take_url("-l", optarg, command);
+        code = take_url("-l ", optarg, command);
         link->listen = optarg;
         break;
     case OPTION_NETWORK:

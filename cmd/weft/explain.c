@@ -5,6 +5,7 @@
 
 #include "../common/explain.h"
 #include "../common/memory.h"
+#include "../common/suggest.h"
 #include "../common/table.h"
 #include "../common/units.h"
 #include "crawl.h"
@@ -23,7 +24,7 @@ struct task {
 static int parse(int argc, char **argv, struct task *t, bool *ret_done)
 {
     int option, code = EXIT_OK;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    while ((option = suggest_getopt(argc, argv, "h", options)) != -1) {
         if (inspect_option(option, &explain_command, &t->in, &code) < 0) {
             *ret_done = true;
             return code;
@@ -180,20 +181,18 @@ const struct command explain_command = {
     .name = "explain",
     .run = run,
     .summary = "why messages of a route flow, or do not",
-    .help =
-        "usage: weft explain ROUTE URL [--alone] [--json] [options]\n"
-        "\n"
-        "Asks the node at URL, and its peers, linked or not, who publishes ROUTE and who wants\n"
-        "it, and says of each publisher and subscriber whether they meet, and if not, why: not\n"
-        "linked and when it is dialled next, banned, another network, refused, the schema "
-        "differs,\n"
-        "out of scope. Below stand the near misses: another type at that path, a hashed form of\n"
-        "the route. If nobody publishes it, the nodes that could are named. The last line is the\n"
-        "verdict.\n"
-        "\n"
-        "      --alone         ask the node at URL alone\n"
-        "      --json          one JSON object: route, flows, verdict, publishers, subscribers,\n"
-        "                      pairs, others, untold\n" INSPECT_HELP "\n"
-        "Exit codes: 0 somebody publishes it, somebody wants it, and all of these meet; 1 not so,\n"
-        "or no such node, or it does not tell; 2 wrong usage.\n",
+    .help = "usage: weft explain ROUTE URL [--alone] [--json] [options]\n"
+            "\n"
+            "Asks the node at URL, and its peers, linked or not, who publishes ROUTE and who\n"
+            "wants it, and says of each publisher and subscriber whether they meet, and if\n"
+            "not, why: not linked and when it is dialled next, banned, another network,\n"
+            "refused, the schema differs, out of scope. Below stand the near misses: another\n"
+            "type at that path, a hashed form of the route. If nobody publishes it, the\n"
+            "nodes that could are named. The last line is the verdict.\n"
+            "\n"
+            "      --alone         ask the node at URL alone\n"
+            "      --json          one JSON object: route, flows, verdict, publishers,\n"
+            "                      subscribers, pairs, others, untold\n" INSPECT_HELP "\n"
+            "Exit codes: 0 somebody publishes it, somebody wants it, and all of these meet;\n"
+            "1 not so, or no such node, or it does not tell; 2 wrong usage.\n",
 };

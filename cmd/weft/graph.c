@@ -10,6 +10,7 @@
 #include "../common/explain.h"
 #include "../common/memory.h"
 #include "../common/report_json.h"
+#include "../common/suggest.h"
 #include "../common/units.h"
 #include "../common/words.h"
 #include "crawl.h"
@@ -39,7 +40,7 @@ struct graph {
 static int parse(int argc, char **argv, struct inspector *in, bool *ret_done)
 {
     int option, code = EXIT_OK;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    while ((option = suggest_getopt(argc, argv, "h", options)) != -1) {
         if (inspect_option(option, &graph_command, in, &code) < 0) {
             *ret_done = true;
             return code;
@@ -268,9 +269,10 @@ const struct command graph_command = {
     .help =
         "usage: weft graph URL [--json] [options]\n"
         "\n"
-        "Asks the node at URL and those linked to it for their links, and prints the mesh as a\n"
-        "graph for Graphviz: nodes with path and program, links with round trips. Nodes that do\n"
-        "not tell are dashed, and so are links that are wanted and do not stand.\n"
+        "Asks the node at URL and those linked to it for their links, and prints the\n"
+        "mesh as a graph for Graphviz: nodes with path and program, links with round\n"
+        "trips. Nodes that do not tell are dashed, and so are links that are wanted and\n"
+        "do not stand.\n"
         "\n"
         "      --json          one JSON object with the members nodes and links\n" INSPECT_HELP "\n"
         "  weft graph unix:///run/weft/weftd.sock/ | dot -Tsvg >mesh.svg\n"

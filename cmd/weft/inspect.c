@@ -51,10 +51,8 @@ int inspect_option(int option, const struct command *command, struct inspector *
 
 int inspect_url(const char *url, const struct command *command, struct inspector *in)
 {
-    int code = EXIT_OK;
     in->url = url;
-    optarg = (char *)(uintptr_t)url;
-    return link_option('P', command, &in->link, &code) < 0 ? code : EXIT_OK;
+    return link_url(url, command, &in->link);
 }
 
 /* ---- Linking -----------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ enum { OPTION_JSON = OPTION_OWN, OPTION_TIMEOUT, OPTION_WATCH, OPTION_INSPECT };
     }
 
 #define INSPECT_HELP                                                                               \
-    "      --timeout S     seconds to wait for the link and for an answer (default 5)\n"           \
+    "      --timeout S     seconds to wait for link and answer (default 5)\n"                      \
     "      --network NAME  the mesh's network name, where it has one\n"                            \
     "  -h, --help          this text\n"
 #define INSPECT_WATCH_HELP "      --watch S       again every S seconds, until interrupted\n"

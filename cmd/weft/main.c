@@ -56,9 +56,9 @@ static void print_help(FILE *out)
 
 static int unknown(const char *name)
 {
-    const char *names[GROUPS * MOST + 2] = {"help", "version"};
+    const char *names[GROUPS * MOST + 4] = {"help", "version", "--help", "--version"};
     const struct command *command;
-    size_t count = 2;
+    size_t count = 4;
     for (size_t i = 0; (command = command_at(i)); i++)
         names[count++] = command->name;
     const char *near = suggest(name, names, count, sizeof(names[0]));

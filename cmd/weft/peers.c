@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../common/report_json.h"
+#include "../common/suggest.h"
 #include "../common/table.h"
 #include "../common/units.h"
 #include "../common/words.h"
@@ -22,7 +23,7 @@ struct peers {
 static int parse(int argc, char **argv, struct peers *p, bool *ret_done)
 {
     int option, code = EXIT_OK;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    while ((option = suggest_getopt(argc, argv, "h", options)) != -1) {
         if (inspect_option(option, &peers_command, &p->in, &code) < 0) {
             *ret_done = true;
             return code;
@@ -255,21 +256,19 @@ const struct command peers_command = {
     .name = "peers",
     .run = run,
     .summary = "the links of a node, and those it tries to make",
-    .help =
-        "usage: weft peers URL [--wide] [--json] [--watch S] [options]\n"
-        "\n"
-        "Asks the node at URL for its peers: state (linked, handshake, dialing, waiting, given "
-        "up,\n"
-        "banned), which side dialled, round trip, messages in and out, drops with their reason, "
-        "for\n"
-        "how long it has been linked or when it is dialled next. Below stands what keeps a peer\n"
-        "away.\n"
-        "\n"
-        "      --wide          all columns, however narrow the terminal: role, path, program,\n"
-        "                      jitter, queue, bytes, failures in a row, why the last link or\n"
-        "                      dial ended, node id (the default on 180 columns and more)\n"
-        "      --json          one JSON object, {\"peers\": [...]}, with "
-        "everything\n" INSPECT_WATCH_HELP INSPECT_HELP "\n"
-        "Colour is used on a terminal unless NO_COLOR is set.\n"
-        "Exit codes: 0 printed; 1 no such node, or it does not tell; 2 wrong usage.\n",
+    .help = "usage: weft peers URL [--wide] [--json] [--watch S] [options]\n"
+            "\n"
+            "Asks the node at URL for its peers: state (linked, handshake, dialing, waiting,\n"
+            "given up, banned), which side dialled, round trip, messages in and out, drops\n"
+            "with their reason, for how long it has been linked or when it is dialled next.\n"
+            "Below stands what keeps a peer away.\n"
+            "\n"
+            "      --wide          all columns, however narrow the terminal: role, path,\n"
+            "                      program, jitter, queue, bytes, failures in a row, why the\n"
+            "                      last link or dial ended, node id (the default on 180\n"
+            "                      columns and more)\n"
+            "      --json          one JSON object, {\"peers\": [...]}, with "
+            "everything\n" INSPECT_WATCH_HELP INSPECT_HELP "\n"
+            "Colour is used on a terminal unless NO_COLOR is set.\n"
+            "Exit codes: 0 printed; 1 no such node, or it does not tell; 2 wrong usage.\n",
 };

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../common/memory.h"
+#include "../common/suggest.h"
 #include "../common/units.h"
 #include "command.h"
 
@@ -52,7 +53,7 @@ static int take_option(int option, struct ping *p)
 static int parse(int argc, char **argv, struct ping *p, bool *ret_done)
 {
     int option, code = EXIT_OK;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    while ((option = suggest_getopt(argc, argv, "h", options)) != -1) {
         int taken = link_option(option, &ping_command, &p->link, &code);
         if (taken < 0) {
             *ret_done = true;
@@ -65,8 +66,7 @@ static int parse(int argc, char **argv, struct ping *p, bool *ret_done)
         return usage_error(&ping_command,
                            "expected one URL, such as tcp://10.0.0.2:7400/robot.arm");
     p->url = argv[optind];
-    optarg = argv[optind];
-    return link_option('P', &ping_command, &p->link, &code) < 0 ? code : EXIT_OK;
+    return link_url(p->url, &ping_command, &p->link);
 }
 
 /* ---- The figures -------------------------------------------------------------------------------
@@ -169,18 +169,18 @@ const struct command ping_command = {
     .name = "ping",
     .run = run,
     .summary = "measure round trips to a node",
-    .help =
-        "usage: weft ping URL [--count N] [--interval S] [--timeout S] [--network NAME]\n"
-        "\n"
-        "Links to the node at URL and measures round trips at the protocol level. Jitter is the\n"
-        "mean difference between one round trip and the next.\n"
-        "\n"
-        "      --count N       pings to send, at most 1000000 (default 5)\n"
-        "      --interval S    seconds between them (default 1)\n"
-        "      --timeout S     seconds to wait for the link and for each answer (default 5)\n"
-        "      --network NAME  the mesh's network name, where it has one\n"
-        "  -h, --help          this text\n"
-        "\n"
-        "Exit codes: 0 at least one was answered; 1 none was, or there was no link; 2 wrong "
-        "usage.\n",
+    .help = "usage: weft ping URL [--count N] [--interval S] [--timeout S] [--network NAME]\n"
+            "\n"
+            "Links to the node at URL and measures round trips at the protocol level. Jitter\n"
+            "is the mean difference between one round trip and the next.\n"
+            "\n"
+            "      --count N       pings to send, at most 1000000 (default 5)\n"
+            "      --interval S    seconds between them (default 1)\n"
+            "      --timeout S     seconds to wait for the link and for each answer (default\n"
+            "                      5)\n"
+            "      --network NAME  the mesh's network name, where it has one\n"
+            "  -h, --help          this text\n"
+            "\n"
+            "Exit codes: 0 at least one was answered; 1 none was, or there was no link; 2\n"
+            "wrong usage.\n",
 };

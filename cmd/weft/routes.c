@@ -7,6 +7,7 @@
 #include "../common/memory.h"
 #include "../common/rates.h"
 #include "../common/report_json.h"
+#include "../common/suggest.h"
 #include "../common/table.h"
 #include "../common/units.h"
 #include "../common/words.h"
@@ -40,7 +41,7 @@ static int take_option(int option, struct routes *r)
 static int parse(int argc, char **argv, struct routes *r, bool *ret_done)
 {
     int option, code = EXIT_OK;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    while ((option = suggest_getopt(argc, argv, "h", options)) != -1) {
         int taken = inspect_option(option, &routes_command, &r->in, &code);
         if (taken < 0) {
             *ret_done = true;
@@ -247,20 +248,20 @@ const struct command routes_command = {
     .name = "routes",
     .run = run,
     .summary = "who publishes and who wants what, as a node knows it",
-    .help =
-        "usage: weft routes URL [ROUTE|PATTERN] [--interval S] [--wide] [--json] [--watch S]\n"
-        "\n"
-        "Asks the node at URL for the intents and interests that it knows, its own and others',\n"
-        "or those alone that meet a route or pattern: who declared it, counterparts it has there,\n"
-        "messages, how many a second, and drops with their reason. A node knows all intents of "
-        "its\n"
-        "mesh, and those interests that it could serve; 'weft explain' asks further.\n"
-        "\n"
-        "      --interval S    seconds between the two looks that rates are made of (default 1;\n"
-        "                      0: one look, no rates)\n"
-        "      --wide          all columns: the link it came over, hops, schema\n"
-        "      --json          one JSON object with the members interval_ns and "
-        "routes\n" INSPECT_WATCH_HELP INSPECT_HELP "\n"
-        "Colour is used on a terminal unless NO_COLOR is set.\n"
-        "Exit codes: 0 printed; 1 no such node, or it does not tell; 2 wrong usage.\n",
+    .help = "usage: weft routes URL [ROUTE|PATTERN] [--interval S] [--wide] [--json]\n"
+            "                   [--watch S]\n"
+            "\n"
+            "Asks the node at URL for the intents and interests that it knows, its own and\n"
+            "others', or those alone that meet a route or pattern: who declared it,\n"
+            "counterparts it has there, messages, how many a second, and drops with their\n"
+            "reason. A node knows all intents of its mesh, and those interests that it could\n"
+            "serve; 'weft explain' asks further.\n"
+            "\n"
+            "      --interval S    seconds between the two looks that rates are made of\n"
+            "                      (default 1; 0: one look, no rates)\n"
+            "      --wide          all columns: the link it came over, hops, schema\n"
+            "      --json          one JSON object with the members interval_ns and "
+            "routes\n" INSPECT_WATCH_HELP INSPECT_HELP "\n"
+            "Colour is used on a terminal unless NO_COLOR is set.\n"
+            "Exit codes: 0 printed; 1 no such node, or it does not tell; 2 wrong usage.\n",
 };

@@ -77,6 +77,7 @@ static void link_failed(struct session *s, const weft_event *e, const char *what
     const char *text = e->text ? e->text : weft_strerror(e->error);
     pthread_mutex_lock(&s->lock);
     s->failed = true;
+    s->unreachable = e->type == WEFT_EVENT_DIAL_FAILED;
     snprintf(s->reason, sizeof(s->reason), "%s", text);
     bool silent = s->quiet || already_told(s, e->peer ? e->peer : "");
     pthread_mutex_unlock(&s->lock);
@@ -301,13 +302,22 @@ int session_try_link(struct session *s, uint64_t deadline_ns, char **ret_reason)
     return -1;
 }
 
+static bool unreachable(struct session *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool yes = s->unreachable;
+    pthread_mutex_unlock(&s->lock);
+    return yes;
+}
+
 int session_wait_link(struct session *s, const char *url, uint64_t deadline_ns)
 {
     char *reason;
     if (session_try_link(s, deadline_ns, &reason) == 0)
         return EXIT_OK;
     if (*reason)
-        failure("%s: %s", url, reason);
+        failure("%s: %s%s", url, reason,
+                unreachable(s) ? "; does a node listen there, and is that how it is reached?" : "");
     xfree(reason);
     return EXIT_FAILED;
 }

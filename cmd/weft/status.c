@@ -6,6 +6,7 @@
 
 #include "../common/memory.h"
 #include "../common/report_json.h"
+#include "../common/suggest.h"
 #include "../common/table.h"
 #include "../common/units.h"
 #include "../common/words.h"
@@ -18,7 +19,7 @@ static const struct option options[] = {INSPECT_LONG, INSPECT_WATCH, {NULL, 0, N
 static int parse(int argc, char **argv, struct inspector *in, bool *ret_done)
 {
     int option, code = EXIT_OK;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    while ((option = suggest_getopt(argc, argv, "h", options)) != -1) {
         if (inspect_option(option, &status_command, in, &code) < 0) {
             *ret_done = true;
             return code;
@@ -188,13 +189,13 @@ const struct command status_command = {
     .name = "status",
     .run = run,
     .summary = "who a node is, its totals, and what went wrong of late",
-    .help =
-        "usage: weft status URL [--json] [--watch S] [options]\n"
-        "\n"
-        "Asks the node at URL about itself: name, limits, totals, drops by reason, and the last\n"
-        "incidents: links refused or lost, dials that failed, routes that were not taken.\n"
-        "\n"
-        "      --json          one JSON object with the members status and "
-        "incidents\n" INSPECT_WATCH_HELP INSPECT_HELP "\n"
-        "Exit codes: 0 printed; 1 no such node, or it does not tell; 2 wrong usage.\n",
+    .help = "usage: weft status URL [--json] [--watch S] [options]\n"
+            "\n"
+            "Asks the node at URL about itself: name, limits, totals, drops by reason, and\n"
+            "the last incidents: links refused or lost, dials that failed, routes that were\n"
+            "not taken.\n"
+            "\n"
+            "      --json          one JSON object with the members status and "
+            "incidents\n" INSPECT_WATCH_HELP INSPECT_HELP "\n"
+            "Exit codes: 0 printed; 1 no such node, or it does not tell; 2 wrong usage.\n",
 };

@@ -38,7 +38,7 @@ static int parse(int argc, char **argv, const struct option *options, int words,
                  bool *ret_done)
 {
     int option, code = EXIT_OK;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    while ((option = suggest_getopt(argc, argv, "h", options)) != -1) {
         int taken = link_option(option, s->command, &s->link, &code);
         if (taken < 0) {
             *ret_done = true;
@@ -50,8 +50,8 @@ static int parse(int argc, char **argv, const struct option *options, int words,
     if (argc - optind != words)
         return usage_error(s->command, "expected %sone URL, such as unix:///run/weft/weftd.sock/",
                            words == 2 ? "a level and " : "");
-    s->url = optarg = argv[argc - 1];
-    return link_option('P', s->command, &s->link, &code) < 0 ? code : EXIT_OK;
+    s->url = argv[argc - 1];
+    return link_url(s->url, s->command, &s->link);
 }
 
 static int told(const struct steer *s, int rc, const char *text)
@@ -177,25 +177,23 @@ const struct command reload_command = {
     .name = "reload",
     .run = run_reload,
     .summary = "have a weftd read its configuration anew",
-    .help =
-        "usage: weft reload URL [--dry-run] [--json] [--timeout S] [--network NAME]\n"
-        "\n"
-        "Has the weftd at URL read its configuration file anew and apply what is different, and\n"
-        "tells what that was: peers added, dropped and rescheduled, limits, log level and format.\n"
-        "Links of peers that stay are not touched. Settings that take a restart are named. If the\n"
-        "file is wrong all that is wrong is told and nothing is changed. Peers and levels that "
-        "were\n"
-        "set by commands are not in the file and stay. Access: see 'access' in 'weftd --help'.\n"
-        "\n"
-        "      --dry-run       only tell what would be done\n"
-        "      --json          as one JSON object: dry_run, file, changes, problems\n"
-        "      --timeout S     seconds to wait for the link and for the answer (default 5)\n"
-        "      --network NAME  the mesh's network name, where it has one\n"
-        "  -h, --help          this text\n"
-        "\n"
-        "Exit codes: 0 done; 1 the file is wrong, a change failed, it is not allowed, or there "
-        "was\n"
-        "no link; 2 wrong usage.\n",
+    .help = "usage: weft reload URL [--dry-run] [--json] [--timeout S] [--network NAME]\n"
+            "\n"
+            "Has the weftd at URL read its configuration file anew and apply what is\n"
+            "different, and tells what that was: peers added, dropped and rescheduled,\n"
+            "limits, log level and format. Links of peers that stay are not touched.\n"
+            "Settings that take a restart are named. If the file is wrong all that is wrong\n"
+            "is told and nothing is changed. Peers and levels that were set by commands are\n"
+            "not in the file and stay. Access: see 'access' in 'weftd --help'.\n"
+            "\n"
+            "      --dry-run       only tell what would be done\n"
+            "      --json          as one JSON object: dry_run, file, changes, problems\n"
+            "      --timeout S     seconds to wait for link and answer (default 5)\n"
+            "      --network NAME  the mesh's network name, where it has one\n"
+            "  -h, --help          this text\n"
+            "\n"
+            "Exit codes: 0 done; 1 the file is wrong, a change failed, it is not allowed, or\n"
+            "there was no link; 2 wrong usage.\n",
 };
 
 /* ---- weft log ---------------------------------------------------------------------------------
@@ -243,16 +241,16 @@ const struct command log_command = {
     .name = "log",
     .run = run_log,
     .summary = "set how much a node logs",
-    .help =
-        "usage: weft log LEVEL URL [--timeout S] [--network NAME]\n"
-        "\n"
-        "Sets the log level of the node at URL, until it ends or the level of its configuration\n"
-        "changes. LEVEL is error, warn, info or debug. Access: see 'access' in 'weftd --help'.\n"
-        "\n"
-        "      --timeout S     seconds to wait for the link and for the answer (default 5)\n"
-        "      --network NAME  the mesh's network name, where it has one\n"
-        "  -h, --help          this text\n"
-        "\n"
-        "Exit codes: 0 done; 1 it failed, it is not allowed, or there was no link; 2 wrong "
-        "usage.\n",
+    .help = "usage: weft log LEVEL URL [--timeout S] [--network NAME]\n"
+            "\n"
+            "Sets the log level of the node at URL, until it ends or the level of its\n"
+            "configuration changes. LEVEL is error, warn, info or debug. Access: see\n"
+            "'access' in 'weftd --help'.\n"
+            "\n"
+            "      --timeout S     seconds to wait for link and answer (default 5)\n"
+            "      --network NAME  the mesh's network name, where it has one\n"
+            "  -h, --help          this text\n"
+            "\n"
+            "Exit codes: 0 done; 1 it failed, it is not allowed, or there was no link; 2\n"
+            "wrong usage.\n",
 };

@@ -10,6 +10,7 @@
 
 #include "../common/memory.h"
 #include "../common/report_json.h"
+#include "../common/suggest.h"
 #include "../common/table.h"
 #include "../common/units.h"
 #include "inspect.h"
@@ -48,7 +49,7 @@ static int take_option(int option, struct top *t)
 static int parse(int argc, char **argv, struct top *t, bool *ret_done)
 {
     int option, code = EXIT_OK;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    while ((option = suggest_getopt(argc, argv, "h", options)) != -1) {
         int taken = inspect_option(option, &top_command, &t->in, &code);
         if (taken < 0) {
             *ret_done = true;
@@ -321,20 +322,19 @@ const struct command top_command = {
     .name = "top",
     .run = run,
     .summary = "a node's peers and routes by rate, live",
-    .help =
-        "usage: weft top URL [--interval S] [--json [--count N]] [options]\n"
-        "\n"
-        "Shows the peers and routes of the node at URL, the busiest first, anew every second. A\n"
-        "node that goes away is waited for.\n"
-        "\n"
-        "  q               quit\n"
-        "  p, r            peers, routes\n"
-        "  s               order by another column\n"
-        "  arrows          scroll, as do page up, page down and home\n"
-        "\n"
-        "      --interval S    seconds between two looks (default 1)\n"
-        "      --json          no screen, but one JSON object a look, a line each\n"
-        "      --count N       with --json: end after N lines\n" INSPECT_HELP "\n"
-        "Exit codes: 0 ended by q, SIGINT or --count; 1 no such node, or it does not tell; with\n"
-        "--json also: it went away; 2 wrong usage.\n",
+    .help = "usage: weft top URL [--interval S] [--json [--count N]] [options]\n"
+            "\n"
+            "Shows the peers and routes of the node at URL, the busiest first, anew every\n"
+            "second. A node that goes away is waited for.\n"
+            "\n"
+            "  q               quit\n"
+            "  p, r            peers, routes\n"
+            "  s               order by another column\n"
+            "  arrows          scroll, as do page up, page down and home\n"
+            "\n"
+            "      --interval S    seconds between two looks (default 1)\n"
+            "      --json          no screen, but one JSON object a look, a line each\n"
+            "      --count N       with --json: end after N lines\n" INSPECT_HELP "\n"
+            "Exit codes: 0 ended by q, SIGINT or --count; 1 no such node, or it does not\n"
+            "tell; with --json also: it went away; 2 wrong usage.\n",
 };

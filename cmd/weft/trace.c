@@ -13,6 +13,7 @@
 #include "../common/explain.h"
 #include "../common/memory.h"
 #include "../common/report_json.h"
+#include "../common/suggest.h"
 #include "../common/table.h"
 #include "../common/units.h"
 #include "inspect.h"
@@ -77,7 +78,7 @@ struct way {
 static int parse(int argc, char **argv, struct task *t, bool *ret_done)
 {
     int option, code = EXIT_OK;
-    while ((option = getopt_long(argc, argv, "P:h", options, NULL)) != -1) {
+    while ((option = suggest_getopt(argc, argv, "P:h", options)) != -1) {
         int taken = inspect_option(option, &trace_command, &t->in, &code);
         if (taken < 0) {
             *ret_done = true;
@@ -374,8 +375,8 @@ static void print_time(const struct way *w, const struct arrival *a)
                raw < 0 ? "-" : "", ns_format(magnitude(raw), ns));
         return;
     }
-    printf(", which is %s %s of ours\n", ns_format(magnitude(by), ahead),
-           by < 0 ? "behind" : "ahead");
+    printf(", which is %s %s ours\n", ns_format(magnitude(by), ahead),
+           by < 0 ? "behind" : "ahead of");
     printf("  arrived %s%s later, give or take %s\n", t < 0 ? "-" : "", ns_format(magnitude(t), ns),
            ns_format(w->clock.uncertain_ns, off));
 }
@@ -499,18 +500,16 @@ const struct command trace_command = {
     .name = "trace",
     .run = run,
     .summary = "the way and the time of the next message of a route",
-    .help =
-        "usage: weft trace ROUTE -P URL [--count N] [--json] [options]\n"
-        "\n"
-        "Subscribes to ROUTE (or a pattern) at the node at URL, waits for a message, and tells "
-        "its\n"
-        "publisher, each link on its way with round trip and queue, and how long it took. The\n"
-        "publisher's clock is compared with ours by asking its node; what that may be off is\n"
-        "printed, and where it cannot be asked, that is said.\n"
-        "\n"
-        "  -P, --peer URL      the node through which messages come\n"
-        "      --count N       tell of N messages (default 1)\n"
-        "      --json          one JSON object a message, a line each\n" INSPECT_HELP "\n"
-        "Exit codes: 0 told of N messages, or of at least one before SIGINT; 1 no message came in\n"
-        "time, no such node, or it does not tell; 2 wrong usage.\n",
+    .help = "usage: weft trace ROUTE -P URL [--count N] [--json] [options]\n"
+            "\n"
+            "Subscribes to ROUTE (or a pattern) at the node at URL, waits for a message, and\n"
+            "tells its publisher, each link on its way with round trip and queue, and how\n"
+            "long it took. The publisher's clock is compared with ours by asking its node;\n"
+            "what that may be off is printed, and where it cannot be asked, that is said.\n"
+            "\n"
+            "  -P, --peer URL      the node through which messages come\n"
+            "      --count N       tell of N messages (default 1)\n"
+            "      --json          one JSON object a message, a line each\n" INSPECT_HELP "\n"
+            "Exit codes: 0 told of N messages, or of at least one before SIGINT; 1 no\n"
+            "message came in time, no such node, or it does not tell; 2 wrong usage.\n",
 };

@@ -6,35 +6,38 @@
 #include <string.h>
 
 #include "../common/memory.h"
+#include "../common/suggest.h"
 #include "daemon.h"
 
 static const char help[] =
-    "usage: weftd [-c FILE] [-l URL]... [-P URL]... [--addrbook FILE] [--pid-file FILE]\n"
-    "             [--log LEVEL] [--log-format FORMAT] [--check]\n"
+    "usage: weftd [-c FILE] [-l URL]... [-P URL]... [--addrbook FILE]\n"
+    "             [--pid-file FILE] [--log LEVEL] [--log-format FORMAT] [--check]\n"
     "\n"
-    "The weft router: a well-known node of the mesh that programs on this host attach to.\n"
-    "It stays in the foreground, logs to stderr, and says \"listening on URL\" on stdout when\n"
-    "it is up. SIGTERM and SIGINT close it down gracefully; a second one ends it at once. SIGHUP\n"
-    "reads FILE anew and applies what can be changed without breaking a link that stays (the same\n"
-    "as 'weft reload URL', which shows it); without -c it closes down, too. A unix socket has the\n"
+    "The weft router: a well-known node of the mesh that programs on this host\n"
+    "attach to. It stays in the foreground, logs to stderr, and says \"listening on\n"
+    "URL\" on stdout when it is up. SIGTERM and SIGINT close it down gracefully; a\n"
+    "second one ends it at once. SIGHUP reads FILE anew and applies what can be\n"
+    "changed without breaking a link that stays (the same as 'weft reload URL',\n"
+    "which shows it); without -c it closes down, too. A unix socket has the\n"
     "permissions the umask leaves; one that nobody listens on is replaced.\n"
     "\n"
     "  -c, --config FILE    read this YAML file\n"
-    "  -l, --listen URL     listen here; replaces self of the file, a second -l adds to listen\n"
+    "  -l, --listen URL     listen here; replaces self of the file, a second -l adds\n"
+    "                       to listen\n"
     "  -P, --peer URL       dial this peer for ever; adds to peers of the file\n"
     "      --addrbook FILE  keep the address book and the node id in this file\n"
     "      --log LEVEL      error, warn, info (default) or debug\n"
-    "      --log-format F   text, json, journal, or auto (default: the journal under systemd,\n"
-    "                       else text)\n"
+    "      --log-format F   text, json, journal, or auto (default: the journal under\n"
+    "                       systemd, else text)\n"
     "      --pid-file FILE  write the process id here; locked as long as weftd runs\n"
-    "      --check          check everything, say what would be done, and open nothing\n"
+    "      --check          check everything, say what would be done, and open\n"
+    "                       nothing\n"
     "  -h, --help           this text\n"
     "  -V, --version        the version\n"
     "\n"
     "The file (every setting may be left out):\n"
-    "  self: tcp://0.0.0.0:7400/robot.base       # listen here, be known as this; port 0: a free "
-    "one\n"
-    "  network: lab                              # nodes of another network are refused\n"
+    "  self: tcp://0.0.0.0:7400/robot.base  # listen here, be known as this\n"
+    "  network: lab                    # nodes of another network are refused\n"
     "  advertise: tcp://robot.lan:7400/robot.base\n"
     "  listen: [unix:///run/weft/weftd.sock/robot.base]\n"
     "  peers:\n"
@@ -43,18 +46,18 @@ static const char help[] =
     "       backoff: 1s, max_backoff: 10s, multiplier: 1.5}\n"
     "  addrbook: /var/lib/weft/addrbook\n"
     "  limits: {max_frame: 4MiB, peers: 1024, routes: 1000000, outbox: 16MiB}\n"
-    "  linger: 1s                                # how long closing waits for queues to drain\n"
-    "  log: info                                 # or {level: info, format: json}\n"
-    "  access: {info: local, control: unix}      # who may ask and steer: none, unix, local, any\n"
+    "  linger: 1s                      # how long closing waits for queues to drain\n"
+    "  log: info                       # or {level: info, format: json}\n"
+    "  access: {info: local, control: unix}  # none, unix, local or any\n"
     "  pid_file: /run/weft/weftd.pid\n"
-    "  http: {listen: [127.0.0.1:7480]}          # metrics and a page (docs/metrics.md)\n"
-    "  role: auto                                # peer, client or leaf\n"
-    "  path: robot.base                          # only without self\n"
-    "  allow_base: false                         # with a network: take dndm peers all the same\n"
+    "  http: {listen: [127.0.0.1:7480]}  # metrics and a page (docs/metrics.md)\n"
+    "  role: auto                      # peer, client or leaf\n"
+    "  path: robot.base                # only without self\n"
+    "  allow_base: false               # with a network: take dndm peers too\n"
     "\n"
-    "Exit codes: 0 ended as told; 1 failure at run time (an address or a pid file in use, no\n"
-    "permission), or a second signal; 2 wrong usage; 3 wrong configuration. With --check: 0 it is\n"
-    "valid, 1 it is not.\n";
+    "Exit codes: 0 ended as told; 1 failure at run time (an address or a pid file in\n"
+    "use, no permission), or a second signal; 2 wrong usage; 3 wrong configuration.\n"
+    "With --check: 0 it is valid, 1 it is not.\n";
 
 enum { OPTION_ADDRBOOK = 256, OPTION_LOG, OPTION_LOG_FORMAT, OPTION_PID_FILE, OPTION_CHECK };
 
@@ -126,7 +129,7 @@ static bool take_option(int option, struct arguments *a)
 bool arguments_parse(struct arguments *a, int argc, char **argv)
 {
     int option;
-    while ((option = getopt_long(argc, argv, "c:l:P:hV", options, NULL)) != -1)
+    while ((option = suggest_getopt(argc, argv, "c:l:P:hV", options)) != -1)
         if (!take_option(option, a))
             return false;
     if (optind == argc)

@@ -29,6 +29,9 @@ MISUSES = [
     (["status", NOWHERE, "--watch", "0"], "--watch 0"),
     (["stauts"], "did you mean 'status'"),
     (["peers", NOWHERE, "--jsno"], "unrecognized option"),
+    (["peers", NOWHERE, "--jsno=x"], "Did you mean '--json'?"),
+    (["status", "http://127.0.0.1:80/x"], 'weft status: http://127.0.0.1:80/x: not a peer URL: there is no transport'),
+    (["--hepl"], "did you mean '--help'"),
     (["routes", NOWHERE, "nonsense"], "TYPE@PATH"),
     (["routes", NOWHERE, "--interval", "soon"], "--interval soon"),
     (["explain", "T@a"], "a route and a URL"),
@@ -145,6 +148,7 @@ class Usage(Case):
             text = self.run_weft("help", name)
             self.assertIn(f"usage: weft {name}", text)
             self.assertIn("Exit codes:", text)
+            self.assertLess(max(map(len, text.splitlines())), 80)
 
 
 class Unwilling(Case):
@@ -275,7 +279,8 @@ class Mesh(Case):
     def test_tables_fit_the_terminal(self):
         self.publish("T@lab.a." + "x" * 100, self.a)
         self.until(lambda: self.json("routes", self.a.sock, "--interval", "0")["routes"], bool)
-        for args in (["peers", self.a.sock], ["routes", self.a.sock, "--interval", "0"]):
+        for args in (["peers", self.a.sock], ["routes", self.a.sock, "--interval", "0"],
+                     ["addrbook", "dump", self.a.sock]):
             lines = self.on_terminal(*args, columns=80)
             self.assertGreater(len(lines), 1)
             self.assertLessEqual(max(map(len, lines)), 80, "\n".join(lines))
