@@ -119,6 +119,17 @@ void base64_write(FILE *out, const void *data, size_t size)
     }
 }
 
+/* U+200E, U+200F, U+2028 to U+202E and U+2066 to U+2069 turn the order of what stands beside them,
+ * or break the line: a name could look like another. */
+static bool reorders(const unsigned char *p, size_t len)
+{
+    if (len != 3 || p[0] != 0xe2 || (p[1] != 0x80 && p[1] != 0x81))
+        return false;
+    unsigned char c = p[2];
+    return p[1] == 0x81 ? c >= 0xa6 && c <= 0xa9
+                        : c == 0x8e || c == 0x8f || (c >= 0xa8 && c <= 0xae);
+}
+
 void text_safe(FILE *out, const void *data, size_t size)
 {
     const unsigned char *p = data;
@@ -130,7 +141,7 @@ void text_safe(FILE *out, const void *data, size_t size)
             fputs("\\n", out);
         else if (len == 1 && p[i] == '\t')
             fputs("\\t", out);
-        else if (len && !control(p + i, len))
+        else if (len && !control(p + i, len) && !reorders(p + i, len))
             fwrite(p + i, 1, len, out);
         else
             for (size_t k = 0; k < (len ? len : 1); k++)

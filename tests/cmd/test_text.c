@@ -150,6 +150,9 @@ TEST(escape, nothing_steers_a_terminal)
     CHECK_STR(written(text_safe, "a\x1b[31m\n\t\\\xc2\x9b\xff", 12),
               "a\\x1b[31m\\n\\t\\\\\\xc2\\x9b\\xff");
     CHECK_STR(written(text_safe, "\xc3\xa4", 2), "\xc3\xa4");
+    CHECK_STR(written(text_safe, "\xe2\x80\xae", 3), "\\xe2\\x80\\xae"); /* right to left */
+    CHECK_STR(written(text_safe, "\xe2\x81\xa9", 3), "\\xe2\\x81\\xa9");
+    CHECK_STR(written(text_safe, "\xe2\x80\xa6", 3), "\xe2\x80\xa6"); /* an ellipsis */
     char *copy = text_safe_copy("x\ny");
     CHECK_STR(copy, "x\\ny");
     xfree(copy);
