@@ -1,5 +1,6 @@
 /* Where books come from: files, and live nodes, asked over a link that serves for nothing else. */
 #include <string.h>
+#include <sys/stat.h>
 
 #include "../common/escape.h"
 #include "../common/memory.h"
@@ -92,8 +93,17 @@ int live_command(const struct job *job, struct session *s, const char *verb,
 /* ---- Both --------------------------------------------------------------------------------------
  */
 
+static bool is_folder(const char *file)
+{
+    struct stat s;
+    return stat(file, &s) == 0 && S_ISDIR(s.st_mode);
+}
+
 int book_unreadable(const char *file, int error)
 {
+    if (is_folder(file))
+        return failure("%s: a folder; name the file of an address book, or the URL of a live node",
+                       file);
     return failure("%s: %s%s", file, weft_strerror(error),
                    error == WEFT_ENOTFOUND ? "; a live node is asked by its URL"
                    : error == WEFT_ECORRUPT

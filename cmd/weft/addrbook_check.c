@@ -95,6 +95,8 @@ static int tell(const struct job *job, const struct finding *f)
     else if (job->dry_run && job->repair && (job->out || !is_sound(f)))
         printf("would write %s with %zu %s\n", job->out ? job->out : job->book, f->book->count,
                f->book->count == 1 ? "entry" : "entries");
+    else if (!is_sound(f))
+        printf("'weft addrbook check %s --repair' keeps what is sound\n", job->book);
     return EXIT_OK;
 }
 

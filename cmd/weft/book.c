@@ -6,7 +6,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "../common/escape.h"
 #include "../common/units.h"
 #include "../common/words.h"
 
@@ -175,12 +178,12 @@ static const struct table_column columns[] = {
     {"state", "STATE", state, 0, 0, TEXT_COLUMN, false},
     {"origin", "ORIGIN", origin, 0, 0, TEXT_COLUMN, false},
     {"persistent", "KEEP", persistent, 0, 0, SCOLS_JSON_BOOLEAN, false},
-    {"attempts", "DIALS", attempts, 0, SCOLS_FL_RIGHT, NUMBER_COLUMN, false},
+    {"attempts", "DIALS", attempts, 0, SCOLS_FL_RIGHT, NUMBER_COLUMN, true},
     {"failed", "FAILED", failed, 0, SCOLS_FL_RIGHT, NUMBER_COLUMN, false},
-    {"backoff_ms", "PAUSE", backoff, 0, SCOLS_FL_RIGHT, NUMBER_COLUMN, false},
+    {"backoff_ms", "PAUSE", backoff, 0, SCOLS_FL_RIGHT, NUMBER_COLUMN, true},
     {"last_success", "LINKED", last_success, 0, SCOLS_FL_RIGHT, TEXT_COLUMN, false},
-    {"last_error", "ERROR", last_error, 0.25, SCOLS_FL_WRAP, TEXT_COLUMN, false},
-    {"source", "SOURCE", source, 0.15, SCOLS_FL_TRUNC, TEXT_COLUMN, false},
+    {"last_error", "ERROR", last_error, 0.25, SCOLS_FL_WRAP, TEXT_COLUMN, true},
+    {"source", "SOURCE", source, 0.15, SCOLS_FL_TRUNC, TEXT_COLUMN, true},
     {"node_id", NULL, node_id, 0, 0, TEXT_COLUMN, false},
     {"max_attempts", NULL, max_attempts, 0, 0, NUMBER_COLUMN, false},
     {"default_backoff_ms", NULL, default_backoff, 0, 0, NUMBER_COLUMN, false},
@@ -204,6 +207,20 @@ static const char *color(const void *row, const struct cell *c)
     return e->failed_attempts || e->banned_until > c->now ? "red" : NULL;
 }
 
+/* Where the table has no room for errors, those of peers that are not linked stand below it. */
+static void print_errors(const weft_addrbook *book)
+{
+    for (size_t i = 0; i < book->count; i++) {
+        const weft_addrbook_entry *e = &book->entries[i];
+        if (e->linked || !e->last_error || !*e->last_error)
+            continue;
+        text_safe(stdout, e->peer, strlen(e->peer));
+        fputs(": ", stdout);
+        text_safe(stdout, e->last_error, strlen(e->last_error));
+        putchar('\n');
+    }
+}
+
 bool book_print(const weft_addrbook *book, enum table_form form)
 {
     const struct table table = {
@@ -215,6 +232,11 @@ bool book_print(const weft_addrbook *book, enum table_form form)
         .n_rows = book->count,
         .color = color,
         .empty = "the address book is empty",
+        .wide = !isatty(STDOUT_FILENO),
     };
-    return table_print(&table, form);
+    if (!table_print(&table, form))
+        return false;
+    if (form == TABLE_COLUMNS && !table_has_extra(&table))
+        print_errors(book);
+    return !ferror(stdout);
 }

@@ -344,7 +344,9 @@ class Damage(Books):
         self.flip(60)
         words = f"damaged, 2 of 3 entries kept, {self.first_end - 28} bytes lost, damaged at: " \
                 f"bytes 28 to {self.first_end - 1}"
-        self.assertEqual(self.book("check", code=1), f"{self.file}: {words}")
+        remedy = f"'weft addrbook check {self.file} --repair' keeps what is sound"
+        self.assertEqual(self.book("check", code=1), f"{self.file}: {words}\n{remedy}")
+        self.assertIn("a folder; name the file", self.fails("dump", of=os.path.dirname(self.file)))
         found = json.loads(self.book("check", "--json", code=1))
         self.assertEqual((found["sound"], found["entries"], found["entries_expected"], found["damage"]),
                          (False, 2, 3, [{"from": 28, "to": self.first_end}]))
