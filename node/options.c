@@ -32,7 +32,13 @@ int weft_url_check(const char *url, size_t *ret_where)
 
 int weft_url_explain(const char *url, char *buf, size_t size)
 {
-    return url_explain(url, strlen(url), buf, size);
+    struct url parsed;
+    if (url_parse(url, strlen(url), &parsed, NULL) < 0 || transport_known(parsed.scheme))
+        return url_explain(url, strlen(url), buf, size);
+    int n = snprintf(buf, size,
+                     "there is no transport for the scheme \"%s\"; there are tcp, unix and inproc",
+                     parsed.scheme);
+    return n < 0 || size == 0 ? 0 : (size_t)n < size ? n : (int)size - 1;
 }
 
 int weft_route_explain(const char *route, char *buf, size_t size)
