@@ -144,8 +144,9 @@ static struct explain_finding why_not(const struct work *w, const struct explain
         return explain_no_link(w, vb, s->home, p->home, a);
     return finding(
         EXPLAIN_NOT_LINKED,
-        explain_text("%s and %s do not know of each other; name one of them as a peer of the "
-                     "other, or of a node that both are linked to",
+        explain_text("%s and %s do not know of each other, or an operator had one of them forget "
+                     "the other: name one as a peer of the other, in its configuration or by "
+                     "'weft addrbook add'",
                      p->home, s->home));
 }
 
