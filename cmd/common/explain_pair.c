@@ -138,7 +138,8 @@ static struct explain_finding why_not(const struct work *w, const struct explain
         return untold(w, p);
     if (linked)
         return why_not_declared(w, va, vb, p, s);
-    if (b)
+    bool banned_there = a && strcmp(a->state, "banned") == 0; /* which the other side only feels */
+    if (b && !banned_there)
         return explain_no_link(w, va, p->home, s->home, b);
     if (a)
         return explain_no_link(w, vb, s->home, p->home, a);

@@ -246,6 +246,10 @@ TEST(explain, banned)
     two(t, views);
     peer(&t[0], B, "banned");
     check_pair(views, 2, EXPLAIN_BANNED, A " bans " B);
+    two(t, views); /* the other way round: the banned one only sees its dials fail */
+    peer(&t[0], B, "waiting");
+    peer(&t[1], A, "banned");
+    check_pair(views, 2, EXPLAIN_BANNED, B " bans " A);
 }
 
 TEST(explain, other_network)
