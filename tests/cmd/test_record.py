@@ -158,6 +158,22 @@ class Kept(Recording):
         self.assertTrue(self.info()["whole"])
 
 
+    def test_a_file_that_cannot_grow_keeps_what_it_has(self):
+        a = self.router("lab.a")
+        mark = a.proc.mark()
+        recorder = self.spawn("weft record", [
+            "/usr/bin/env", "--ignore-signal=XFSZ", "prlimit", "--fsize=20000", harness.program("weft"), "record",
+            "T@lab.a.x", "-o", self.file, "-P", a.sock])
+        a.proc.wait_line("peer up", since=mark)
+        pub = self.weft("pub", "T@lab.a.x", "--size", "1000", "--count", "0", "--rate", "2000", "-P", a.sock)
+        recorder.expect_exit(1)
+        pub.terminate()
+        self.assertIn("File too large; it is sound as far as it was written", "\n".join(recorder.lines))
+        info = self.info()
+        self.assertGreater(info["messages"], 10)
+        self.assertEqual((info["whole"], info["damaged"]), (False, False))
+
+
 class Played(Recording):
     def test_the_spacing_is_kept_and_scaled(self):
         a = self.router("lab.a")
