@@ -69,8 +69,8 @@ def with_verbs(program, name, help):
     for word, _, own in verbs_of(program, name, help):
         text += f"\n## {esc(f'weft {name} {word}')}\n\n" + usage(own.usage) + "\n"
         for kind, content in own.blocks:
-            if kind == "text" and not content.startswith("Exit codes:"):
-                text += esc(content.partition("Exit codes:")[0].strip()) + "\n\n"
+            if kind == "text":
+                text += esc(content) + "\n\n"
             elif kind == "code":
                 text += code(content)
             elif kind == "items":
