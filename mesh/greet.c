@@ -300,8 +300,9 @@ static bool has_room(struct mesh *m, struct mesh_link *l, struct moment now)
 {
     if (m->up - handover_yielding(m, l) < m->max_peers)
         return true;
-    link_end(m, l, WEFT_ELIMIT, "no more links taken: raise limits.peers of this node", true, 0,
-             now);
+    link_end(m, l, WEFT_ELIMIT,
+             "no more links taken: raise limits.peers of this node (a weftd reads it on SIGHUP)",
+             true, 0, now);
     return false;
 }
 
