@@ -15,7 +15,7 @@ double report_seconds(const weft_report *before, const weft_report *after)
     return (double)(after->status->now - before->status->now) / 1e9;
 }
 
-static double rate(uint64_t before, uint64_t after, double seconds)
+double rate_of(uint64_t before, uint64_t after, double seconds)
 {
     return seconds > 0 && after >= before ? (double)(after - before) / seconds : RATE_UNKNOWN;
 }
@@ -58,8 +58,8 @@ struct route_rate *route_rates(const weft_report *before, const weft_report *aft
     for (size_t i = 0; i < after->n_routes; i++) {
         const weft_route_info *now = &after->routes[i];
         const weft_route_info *const *then = bsearch(&now, list, n, sizeof(*list), same_route);
-        rates[i] = (struct route_rate){now, then ? rate((*then)->messages, now->messages, seconds)
-                                                 : RATE_UNKNOWN};
+        rates[i] = (struct route_rate){
+            now, then ? rate_of((*then)->messages, now->messages, seconds) : RATE_UNKNOWN};
     }
     xfree(list);
     return rates;
@@ -83,10 +83,10 @@ static struct peer_rate peer_rate(const weft_peer_info *then, const weft_peer_in
         return (struct peer_rate){now, RATE_UNKNOWN, RATE_UNKNOWN, RATE_UNKNOWN, RATE_UNKNOWN};
     return (struct peer_rate){
         .info = now,
-        .messages_in = rate(then->messages_in, now->messages_in, seconds),
-        .messages_out = rate(then->messages_out, now->messages_out, seconds),
-        .bytes_in = rate(then->bytes_in, now->bytes_in, seconds),
-        .bytes_out = rate(then->bytes_out, now->bytes_out, seconds),
+        .messages_in = rate_of(then->messages_in, now->messages_in, seconds),
+        .messages_out = rate_of(then->messages_out, now->messages_out, seconds),
+        .bytes_in = rate_of(then->bytes_in, now->bytes_in, seconds),
+        .bytes_out = rate_of(then->bytes_out, now->bytes_out, seconds),
     };
 }
 

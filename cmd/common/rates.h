@@ -20,6 +20,9 @@ struct peer_rate {
 /* Seconds between them by the node's own clock; 0 if either has no status, or time did not pass. */
 double report_seconds(const weft_report *before, const weft_report *after);
 
+/* Of two readings of a counter. */
+double rate_of(uint64_t before, uint64_t after, double seconds);
+
 /* One for each route and peer of `after`, in its order, into memory that the caller gives back with
  * xfree. `before` may be NULL: all are unknown. */
 struct route_rate *route_rates(const weft_report *before, const weft_report *after);

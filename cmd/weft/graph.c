@@ -10,7 +10,6 @@
 #include "../common/explain.h"
 #include "../common/memory.h"
 #include "../common/report_json.h"
-#include "../common/suggest.h"
 #include "../common/units.h"
 #include "../common/words.h"
 #include "crawl.h"
@@ -36,21 +35,6 @@ struct graph {
     struct edge *edges;
     size_t n_edges;
 };
-
-static int parse(int argc, char **argv, struct inspector *in, bool *ret_done)
-{
-    int option, code = EXIT_OK;
-    while ((option = suggest_getopt(argc, argv, "h", options)) != -1) {
-        if (inspect_option(option, &graph_command, in, &code) < 0) {
-            *ret_done = true;
-            return code;
-        }
-    }
-    if (argc - optind != 1)
-        return usage_error(&graph_command,
-                           "expected one URL, such as unix:///run/weft/weftd.sock/");
-    return inspect_url(argv[optind], &graph_command, in);
-}
 
 /* ---- Putting it together -----------------------------------------------------------------------
  */
@@ -255,7 +239,7 @@ static int run(int argc, char **argv)
 {
     struct inspector in = {INSPECTOR_DEFAULTS};
     bool done = false;
-    int code = parse(argc, argv, &in, &done);
+    int code = inspect_parse(argc, argv, options, &graph_command, &in, &done);
     if (code == EXIT_OK && !done)
         code = draw(&in);
     link_fini(&in.link);

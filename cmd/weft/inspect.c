@@ -14,6 +14,7 @@
 
 #include "../common/escape.h"
 #include "../common/memory.h"
+#include "../common/suggest.h"
 #include "../common/table.h"
 #include "../common/units.h"
 
@@ -53,6 +54,21 @@ int inspect_url(const char *url, const struct command *command, struct inspector
 {
     in->url = url;
     return link_url(url, command, &in->link);
+}
+
+int inspect_parse(int argc, char **argv, const struct option *options,
+                  const struct command *command, struct inspector *in, bool *ret_done)
+{
+    int option, code = EXIT_OK;
+    while ((option = suggest_getopt(argc, argv, "h", options)) != -1) {
+        if (inspect_option(option, command, in, &code) < 0) {
+            *ret_done = true;
+            return code;
+        }
+    }
+    if (argc - optind != 1)
+        return usage_error(command, "expected one URL, such as unix:///run/weft/weftd.sock/");
+    return inspect_url(argv[optind], command, in);
 }
 
 /* ---- Linking -----------------------------------------------------------------------------------

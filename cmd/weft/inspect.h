@@ -64,6 +64,11 @@ int inspect_option(int option, const struct command *command, struct inspector *
 /* Take the one argument that is the URL. EXIT_OK, or EXIT_USAGE after an explanation. */
 int inspect_url(const char *url, const struct command *command, struct inspector *in);
 
+/* For commands that take these options and the URL alone. An exit code; *ret_done: with it the
+ * command ends, even if it is EXIT_OK. */
+int inspect_parse(int argc, char **argv, const struct option *options,
+                  const struct command *command, struct inspector *in, bool *ret_done);
+
 /* ---- Asking -----------------------------------------------------------------------------------
  */
 

@@ -6,7 +6,6 @@
 
 #include "../common/memory.h"
 #include "../common/report_json.h"
-#include "../common/suggest.h"
 #include "../common/table.h"
 #include "../common/units.h"
 #include "../common/words.h"
@@ -15,21 +14,6 @@
 #define INCIDENTS_SHOWN 10
 
 static const struct option options[] = {INSPECT_LONG, INSPECT_WATCH, {NULL, 0, NULL, 0}};
-
-static int parse(int argc, char **argv, struct inspector *in, bool *ret_done)
-{
-    int option, code = EXIT_OK;
-    while ((option = suggest_getopt(argc, argv, "h", options)) != -1) {
-        if (inspect_option(option, &status_command, in, &code) < 0) {
-            *ret_done = true;
-            return code;
-        }
-    }
-    if (argc - optind != 1)
-        return usage_error(&status_command,
-                           "expected one URL, such as unix:///run/weft/weftd.sock/");
-    return inspect_url(argv[optind], &status_command, in);
-}
 
 /* ---- The page ----------------------------------------------------------------------------------
  */
@@ -178,7 +162,7 @@ static int run(int argc, char **argv)
 {
     struct inspector in = {INSPECTOR_DEFAULTS};
     bool done = false;
-    int code = parse(argc, argv, &in, &done);
+    int code = inspect_parse(argc, argv, options, &status_command, &in, &done);
     if (code == EXIT_OK && !done)
         code = inspector_run(&in, once, NULL);
     link_fini(&in.link);

@@ -340,11 +340,6 @@ static void draw_routes(struct top_view *v)
     xfree(rates);
 }
 
-static double per_second(uint64_t before, uint64_t after, double seconds)
-{
-    return seconds > 0 && after >= before ? (double)(after - before) / seconds : RATE_UNKNOWN;
-}
-
 static void draw_node(const struct top_view *v)
 {
     char line[512], up[UNITS_TEXT], in[CELL], out[CELL], drops[UNITS_TEXT];
@@ -357,8 +352,8 @@ static void draw_node(const struct top_view *v)
     snprintf(line, sizeof(line),
              "%zu peers, %zu routes, messages %s/s in, %s/s out, %s dropped in all",
              v->now->n_peers, v->now->n_routes,
-             rate_text(per_second(b->messages_in, n->messages_in, seconds), in),
-             rate_text(per_second(b->messages_out, n->messages_out, seconds), out),
+             rate_text(rate_of(b->messages_in, n->messages_in, seconds), in),
+             rate_text(rate_of(b->messages_out, n->messages_out, seconds), out),
              amount_format((double)drops_sum(n->dropped), drops));
     draw(1, 0, COLS, line, false);
 }
