@@ -6,7 +6,8 @@
  *
  * Failure modes: at most HTTP_CONNECTIONS_MAX connections, others get 503; a client that neither
  * asks nor takes for HTTP_PATIENCE_S is dropped, and so is one that has not got its response after
- * HTTP_RESPONSE_S, however it dribbles; without memory a request gets 503. A response is made whole
+ * HTTP_RESPONSE_S, however it dribbles; one that sends a body is dropped with its response; without
+ * memory a request gets 503. A response is made whole
  * at one moment, of a bounded number of things. Nothing a client sends changes anything. */
 #include "http_parts.h"
 
@@ -25,7 +26,6 @@ struct session {
     struct response response;
     size_t sent;
     uint64_t deadline; /* loop time, ms */
-    bool last;         /* close the connection afterwards */
 };
 
 void http_say(struct http *http, enum weft_log_level level, const char *format, ...)
@@ -88,9 +88,31 @@ static void forget_response(struct session *s)
 static int finish(struct lws *wsi, struct session *s)
 {
     forget_response(s);
-    if (s->last || lws_http_transaction_completed(wsi) != 0)
-        return -1;
-    return 0;
+    return lws_http_transaction_completed(wsi) != 0 ? -1 : 0;
+}
+
+/* Is a body announced? */
+static bool has_body(struct lws *wsi)
+{
+    char length[24];
+    return lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0 ||
+           (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0 &&
+            (lws_hdr_copy(wsi, length, sizeof(length), WSI_TOKEN_HTTP_CONTENT_LENGTH) <= 0 ||
+             strcmp(length, "0") != 0));
+}
+
+/* The response, a short text, and then the end of the connection: libwebsockets is not to look for
+ * a body. Of a request that waited behind another it has been seen to do so for ever. */
+static int turn_away(struct lws *wsi, struct session *s)
+{
+    unsigned char text[LWS_PRE + 256];
+    size_t size = s->response.size < 256 ? s->response.size : 256;
+    if (write_headers(wsi, s) == 0 && size > 0) {
+        memcpy(text + LWS_PRE, s->response.body, size);
+        lws_write(wsi, text + LWS_PRE, size, LWS_WRITE_HTTP_FINAL);
+    }
+    forget_response(s);
+    return -1;
 }
 
 static int on_request(struct http *http, struct lws *wsi, struct session *s, const char *path)
@@ -106,9 +128,12 @@ static int on_request(struct http *http, struct lws *wsi, struct session *s, con
         http_text(&s->response, 403, refusal);
     else if (!get && !head)
         http_text(&s->response, 405, "there is nothing to change here: GET and HEAD alone\n");
+    else if (has_body(wsi))
+        http_text(&s->response, 413, "there is nothing to be sent here\n");
     else
         http_answer(http, wsi, path, &s->response);
-    s->last = !get && !head; /* a body may follow that nobody reads */
+    if ((!get && !head) || has_body(wsi))
+        return turn_away(wsi, s);
     if (write_headers(wsi, s) < 0)
         return -1;
     if (head || s->response.size == 0)

@@ -294,6 +294,19 @@ class Crowds(Http):
         _, samples = metrics.parse(self.get(a, "/metrics").text)
         self.assertIn(metrics.values(samples, "weft_http_viewers"), ([VIEWERS_MAX], [VIEWERS_MAX - 1]))
 
+    def test_bodies_behind_a_request(self):
+        a = self.node()
+        first = f"GET /healthz HTTP/1.1\r\nHost: localhost:{a.http}\r\n\r\n"
+        for method, length, code in (("GET", "Content-Length: 3", 413), ("POST", "Content-Length: 3", 405),
+                                     ("GET", "Transfer-Encoding: chunked", 413)):
+            with self.subTest(f"{method}, {length}"):
+                client = self.client(a.http)
+                client.send(f"{first}{method} / HTTP/1.1\r\nHost: localhost\r\n{length}\r\n\r\n{first}".encode())
+                self.assertEqual(client.answer().code, 200)
+                self.assertEqual(client.answer().code, code)
+                client.wait_closed()
+                self.assertEqual(self.get(a, "/healthz").code, 200)
+
     def test_a_viewer_that_talks(self):
         a = self.node()
         viewer = self.client(a.http)
