@@ -7,8 +7,8 @@
  * Failure modes: at most HTTP_CONNECTIONS_MAX connections, others get 503; a client that neither
  * asks nor takes for HTTP_PATIENCE_S is dropped, and so is one that has not got its response after
  * HTTP_RESPONSE_S, however it dribbles; one that sends a body is dropped with its response; without
- * memory a request gets 503. A response is made whole
- * at one moment, of a bounded number of things. Nothing a client sends changes anything. */
+ * memory a request gets 503. A response is made whole at one moment, of a bounded number of things.
+ * Nothing a client sends changes anything. */
 #include "http_parts.h"
 
 #include <stdarg.h>
