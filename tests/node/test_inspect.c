@@ -14,6 +14,7 @@ static const weft_peer_info *row(const weft_report *report, const char *url)
             return &report->peers[i];
     }
     FAIL("no peer %s", url);
+    return NULL;
 }
 
 static bool has_state(weft_node *node, const char *url, const char *state)
