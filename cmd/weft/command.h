@@ -65,10 +65,10 @@ enum { OPTION_NETWORK = 256, OPTION_PATH, OPTION_LEAF, OPTION_CLIENT, OPTION_OWN
 #define LINK_HELP                                                                                  \
     "  -P, --peer URL      a node of the mesh to link to; may be given several times\n"            \
     "  -l, --listen URL    listen here and be a peer, known as this URL\n"                         \
-    "      --leaf          let the node at -P relay (the default where all -P are unix sockets)\n" \
-    "      --client        link to every peer oneself (the default elsewhere without -l)\n"        \
+    "      --leaf          let the node at -P relay (default if all are unix://)\n"                \
+    "      --client        link to every peer oneself (default elsewhere, if no -l)\n"             \
     "      --network NAME  the mesh's network name, where it has one\n"                            \
-    "      --path PATH     publish and subscribe under this path (default: empty, everything)\n"   \
+    "      --path PATH     publish and subscribe below it (default: everything)\n"                 \
     "  -h, --help          this text\n"
 
 /* Is the option one of the above, and was it taken? Negative: it was, and the command ends with the

@@ -364,7 +364,7 @@ static void draw_foot(const struct top_view *v)
     const char *order = v->page == TOP_PEERS ? peer_orders[v->sort % LENGTH(peer_orders)]
                                              : route_orders[v->sort % LENGTH(route_orders)];
     if (v->trouble)
-        snprintf(line, sizeof(line), "trying on: %s", v->trouble);
+        snprintf(line, sizeof(line), "still trying: %s", v->trouble);
     else
         snprintf(line, sizeof(line), "q quit  p peers  r routes  s sort (by %s)  arrows scroll",
                  order);

@@ -531,7 +531,7 @@ class Mesh(Case):
         top.wait(r"\S+lab\.c, weftd/")
         seen = top.mark()
         self.c.proc.terminate()
-        top.wait("trying on", since=seen)
+        top.wait("still trying", since=seen)
         seen = top.mark()
         self.c.start()
         top.wait("q quit", since=seen)
