@@ -134,7 +134,7 @@ static int check(int argc, char **argv, struct player *p)
 static int parse(int argc, char **argv, struct player *p, bool *ret_done)
 {
     int option, code = EXIT_OK;
-    while ((option = getopt_long(argc, argv, LINK_SHORT, options, NULL)) != -1) {
+    while ((option = suggest_getopt(argc, argv, LINK_SHORT, options)) != -1) {
         int taken = link_option(option, &play_command, &p->link, &code);
         if (taken < 0) {
             *ret_done = true;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../common/memory.h"
+#include "../common/suggest.h"
 #include "../common/units.h"
 #include "source.h"
 #include "command.h"
@@ -128,7 +129,7 @@ static int take_operands(int argc, char **argv, struct pub *p)
 static int parse(int argc, char **argv, struct pub *p, bool *ret_done)
 {
     int option, code = EXIT_OK;
-    while ((option = getopt_long(argc, argv, LINK_SHORT PROTO_SHORT, options, NULL)) != -1) {
+    while ((option = suggest_getopt(argc, argv, LINK_SHORT PROTO_SHORT, options)) != -1) {
         int taken = link_option(option, &pub_command, &p->link, &code);
         if (taken < 0) {
             *ret_done = true;
@@ -318,7 +319,9 @@ static int publish(struct pub *p)
         code = code == EXIT_OK ? reported : code;
     }
     weft_intent_close(p->intent);
-    session_close(&p->session);
+    session_close(&p->session); /* its thread has ended: nobody else writes to it any more */
+    if (code == EXIT_OK && p->session.denied)
+        code = failure("%s was refused, not all messages were sent", p->route);
     return code;
 }
 

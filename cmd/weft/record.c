@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "../common/memory.h"
+#include "../common/suggest.h"
 #include "../common/recording.h"
 #include "../common/units.h"
 #include "command.h"
@@ -122,7 +123,7 @@ static int take_routes(int argc, char **argv, struct recorder *r)
 static int parse(int argc, char **argv, struct recorder *r, bool *ret_done)
 {
     int option, code = EXIT_OK;
-    while ((option = getopt_long(argc, argv, LINK_SHORT "o:", options, NULL)) != -1) {
+    while ((option = suggest_getopt(argc, argv, LINK_SHORT "o:", options)) != -1) {
         int taken = link_option(option, &record_command, &r->link, &code);
         if (taken < 0) {
             *ret_done = true;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "../common/escape.h"
+#include "../common/suggest.h"
 #include "../common/units.h"
 #include "command.h"
 #include "proto.h"
@@ -233,7 +234,7 @@ static int take_routes(int argc, char **argv, struct sub *s)
 static int parse(int argc, char **argv, struct sub *s, bool *ret_done)
 {
     int option, code = EXIT_OK;
-    while ((option = getopt_long(argc, argv, LINK_SHORT PROTO_SHORT "v", options, NULL)) != -1) {
+    while ((option = suggest_getopt(argc, argv, LINK_SHORT PROTO_SHORT "v", options)) != -1) {
         int taken = link_option(option, &sub_command, &s->link, &code);
         if (taken < 0) {
             *ret_done = true;
