@@ -76,6 +76,16 @@ class Man(unittest.TestCase):
         for option in re.findall(r"--[a-z][\w-]*", output(harness.program("weftd"), "--help")):
             self.assertIn(option, self.read("man8/weftd.8"))
 
+    def test_examples_can_be_copied(self):
+        weft = harness.program("weft")
+        found = 0
+        for name in re.findall(r"^  ([a-z]+) {2,}\S", output(weft, "--help"), re.M):
+            page = output("mandoc", "-Tascii", "-Owidth=100", f"man1/weft-{name}.1", cwd=self.root)
+            for line in re.findall(rf"^  (weft {name} .*)", output(weft, name, "--help"), re.M):
+                self.assertIn(line, [shown.strip() for shown in page.splitlines()])
+                found += line.endswith("\\")
+        self.assertGreater(found, 0, "no example goes on in a second line")
+
     def test_the_configuration_is_told_whole(self):
         """Each key of the tables that read the file, and no other."""
         code = set()

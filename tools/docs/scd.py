@@ -29,7 +29,8 @@ def heading(name):
 
 
 def code(lines):
-    return "```\n" + "\n".join(line.rstrip() for line in lines) + "\n```\n\n"
+    """Lines as they are; scdoc takes a backslash away also here."""
+    return "```\n" + "\n".join(line.rstrip().replace("\\", "\\\\") for line in lines) + "\n```\n\n"
 
 
 def items(pairs):
