@@ -54,12 +54,12 @@ struct scenario {
 static const struct scenario scenarios[] = {
     {.name = "throughput",
      .summary = "messages a second from one process to another",
-     .help =
-         "Messages of one publisher process to one subscriber process, as fast as they go.\n"
-         "Every message carries its number: what is lost is counted, and a message out of\n"
-         "order is an error. The rate is the subscriber's, from its first message to its last.\n"
-         "\n" HELP_SIZE HELP_TRANSPORT
-         "      --other-routes N   so many other routes are declared on both sides (default 0)\n",
+     .help = "Messages of one publisher process to one subscriber process, as fast as they go.\n"
+             "Every message carries its number: what is lost is counted, and a message out of\n"
+             "order is an error. The rate is the subscriber's, from its first message to its\n"
+             "last.\n"
+             "\n" HELP_SIZE HELP_TRANSPORT
+             "      --other-routes N   so many other routes declared on both sides (default 0)\n",
      .run = stream_run,
      .size = 256,
      .subscribers = 1,
@@ -78,7 +78,7 @@ static const struct scenario scenarios[] = {
      .help = "Messages of one publisher process to many subscriber processes; a delivery is a\n"
              "message that has reached one of them.\n"
              "\n" HELP_SIZE "      --subscribers N    subscriber processes, 1 to 100 (default 10)\n"
-             "      --stop             stop one of them half-way, and tell what that does to the "
+             "      --stop             stop one half-way, and tell what it does to the "
              "others\n" HELP_TRANSPORT,
      .run = fanout_run,
      .size = 256,
@@ -89,7 +89,8 @@ static const struct scenario scenarios[] = {
      .help = "Messages within one process.\n"
              "\n" HELP_SIZE
              "      --mode recv        one thread sends, another receives (the default)\n"
-             "      --mode thread      one thread sends, a callback on the loop's thread receives\n"
+             "      --mode thread      one thread sends, a callback on the loop's thread\n"
+             "                         receives\n"
              "      --mode callback    the loop's thread sends to a callback of its own\n",
      .run = local_run,
      .size = 16,

@@ -239,17 +239,17 @@ const struct bench_command bench_mesh = {
     .name = "mesh",
     .run = run,
     .summary = "how fast nodes that know one seed find each other",
-    .help =
-        "usage: weft bench mesh [--nodes N] [--transport tcp|inproc] [--json]\n"
-        "\n"
-        "Opens nodes in this process, all but the first with the first as their only peer, and\n"
-        "measures the time until each is linked to every other, how many connections were made\n"
-        "beyond the one a pair, and the heap that an idle link takes, both its ends together.\n"
-        "\n"
-        "      --nodes N         from 2 to 1000 (default 25)\n"
-        "      --transport NAME  tcp, over loopback (default), or inproc\n"
-        "      --json            one JSON object on one line\n"
-        "  -h, --help            this text\n"
-        "\n"
-        "Exit codes: 0 measured; 1 it failed; 2 wrong usage.\n",
+    .help = "usage: weft bench mesh [--nodes N] [--transport tcp|inproc] [--json]\n"
+            "\n"
+            "Opens nodes in this process, all but the first with the first as their only\n"
+            "peer, and measures the time until each is linked to every other, how many\n"
+            "connections were made beyond the one a pair, and the heap that an idle link\n"
+            "takes, both its ends together.\n"
+            "\n"
+            "      --nodes N         from 2 to 1000 (default 25)\n"
+            "      --transport NAME  tcp, over loopback (default), or inproc\n"
+            "      --json            one JSON object on one line\n"
+            "  -h, --help            this text\n"
+            "\n"
+            "Exit codes: 0 measured; 1 it failed; 2 wrong usage.\n",
 };

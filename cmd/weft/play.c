@@ -455,24 +455,23 @@ const struct command play_command = {
     .name = "play",
     .run = run,
     .summary = "repeat what was recorded",
-    .help =
-        "usage: weft play FILE [-P URL]... [-l URL] [options]\n"
-        "       weft play --info FILE [--json]\n"
-        "\n"
-        "Publishes the messages that weft record kept, each under its own route, in their order "
-        "and\n"
-        "with their spacing, once somebody subscribes to one of the routes.\n"
-        "\n"
-        "      --rate FACTOR   2 is twice as fast, 0.5 half; max: as fast as they are taken\n"
-        "      --loop N        play it N times, 0: until stopped (default 1)\n"
-        "      --route FROM=TO publish what was recorded of FROM as TO; may be given several "
-        "times\n"
-        "      --wait S        seconds to wait for a subscriber, 0: none (default: for ever)\n"
-        "      --info          only tell what is in the file: routes, counts, duration\n"
-        "      --json          --info as one JSON object\n" LINK_HELP "\n"
-        "Exit codes: 0 all was sent, or it was stopped by SIGINT; 1 it failed, the file is "
-        "damaged,\n"
-        "nobody subscribed in time, or a subscriber was too slow for all of it; 2 wrong usage.\n"
-        "\n"
-        "  weft play drive.weftrec -P unix:///run/weft/weftd.sock --rate 2\n",
+    .help = "usage: weft play FILE [-P URL]... [-l URL] [options]\n"
+            "       weft play --info FILE [--json]\n"
+            "\n"
+            "Publishes the messages that weft record kept, each under its own route, in their\n"
+            "order and with their spacing, once somebody subscribes to one of the routes.\n"
+            "\n"
+            "      --rate FACTOR   2 twice as fast, 0.5 half; max: as fast as they are taken\n"
+            "      --loop N        play it N times, 0: until stopped (default 1)\n"
+            "      --route FROM=TO publish what was recorded of FROM as TO; may be given\n"
+            "                      several times\n"
+            "      --wait S        seconds to wait for a subscriber, 0: none (default:\n"
+            "                      for ever)\n"
+            "      --info          only tell what is in the file: routes, counts, duration\n"
+            "      --json          --info as one JSON object\n" LINK_HELP "\n"
+            "Exit codes: 0 all was sent, or it was stopped by SIGINT; 1 it failed, the file\n"
+            "is damaged, nobody subscribed in time, or a subscriber was too slow for all of\n"
+            "it; 2 wrong usage.\n"
+            "\n"
+            "  weft play drive.weftrec -P unix:///run/weft/weftd.sock --rate 2\n",
 };

@@ -392,24 +392,22 @@ const struct command record_command = {
     .name = "record",
     .run = run,
     .summary = "keep messages in a file, with their timing",
-    .help = "usage: weft record ROUTE... -o FILE [-P URL]... [-l URL] [--count N] [--duration S] "
-            "[--size SIZE]\n"
+    .help = "usage: weft record ROUTE... -o FILE [-P URL]... [-l URL]\n"
+            "                   [--count N] [--duration S] [--size SIZE] [options]\n"
             "\n"
-            "Records the messages of each ROUTE (plain, hashed, or a pattern in quotes) to a new "
-            "file,\n"
-            "for weft play. Ends by itself, or at SIGINT with a whole file.\n"
+            "Records the messages of each ROUTE (plain, hashed, or a pattern in quotes) to a\n"
+            "new file, for weft play. Ends by itself, or at SIGINT with a whole file.\n"
             "\n"
             "  -o, --output FILE   the file; one that exists is not written over\n"
             "      --count N       end after N messages\n"
             "      --duration S    end after S seconds\n"
             "      --size SIZE     end once the file has this size, such as 100MiB\n" LINK_HELP "\n"
-            "Publishers are never slowed. Messages that the disk is too slow for are counted, and "
-            "are a\n"
-            "gap in the file; what a node on the way dropped is counted there (weft status).\n"
+            "Publishers are never slowed. Messages that the disk is too slow for are counted,\n"
+            "and are a gap in the file; what a node on the way dropped is counted there (weft\n"
+            "status).\n"
             "\n"
-            "Exit codes: 0 ended by --count, --size, SIGINT, or by --duration with a message; 1 it "
-            "failed,\n"
-            "messages were lost, or none came; 2 wrong usage.\n"
+            "Exit codes: 0 ended by --count, --size, SIGINT, or by --duration with a message;\n"
+            "1 it failed, messages were lost, or none came; 2 wrong usage.\n"
             "\n"
             "  weft record '*@robot.**' -o drive.weftrec -P unix:///run/weft/weftd.sock\n",
 };

@@ -72,6 +72,11 @@ MISUSES = [
 ]
 
 
+def words_of(text):
+    """The commands or verbs that a help text lists."""
+    return re.findall(r"(?m)^  ([a-z]+) {2,}\S", text)
+
+
 class Usage(harness.Case):
     def test_misuse(self):
         for args, words in MISUSES:
@@ -90,8 +95,23 @@ class Usage(harness.Case):
             self.assertEqual(text, self.run_weft(name, "--help"))
         self.assertEqual(whole, self.run_weft("--help"))
         self.assertLess(whole.count("\n") + 1, 24, "does not fit a screen with its prompt")
-        self.assertLessEqual(max(len(line) for line in whole.split("\n")), 80)
         self.assertRegex(self.run_weft("--version"), r"^weft \d+\.\d+")
+
+    def test_every_help_fits_a_terminal_and_tells_its_exit_codes(self):
+        texts = {"weft": self.run_weft("--help")}
+        for name in words_of(texts["weft"]):
+            texts[name] = self.run_weft("help", name)
+        for group in ("addrbook", "bench"):
+            for word in words_of(texts[group]):
+                texts[f"{group} {word}"] = self.run_weft("help", group, word)
+                self.assertIn(f"usage: weft {group} {word}", texts[f"{group} {word}"])
+        self.assertLessEqual({"sub", "play", "log", "addrbook why", "addrbook unpin", "bench idle"}, texts.keys())
+        weftd = [harness.program("weftd"), "--help"]
+        texts["weftd"] = subprocess.run(weftd, capture_output=True, text=True, check=True).stdout
+        for name, text in texts.items():
+            with self.subTest(name):
+                self.assertEqual([line for line in text.splitlines() if len(line) > 80], [])
+                self.assertIn("Exit codes:", text)
 
 
 class Nobody(harness.Case):
