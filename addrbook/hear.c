@@ -156,13 +156,15 @@ int addrbook_add_gossip(struct addrbook *book, const char *text, const char *sou
     int rc = identify(text, &url, identity);
     if (rc < 0)
         return rc;
+    struct entry *e = entry_by_identity(book, identity);
+    if (e && e->slot == UNSCHEDULED && !e->bare)
+        return 0; /* most of what is told in a mesh that stands: nothing is left to do */
     if (is_own(book, identity))
         return WEFT_ESELF;
     if (!url_dialable(&url) || (remote && url_host_loopback(&url)))
         return WEFT_EDENIED;
     if (marks_until(&book->tombstones, identity) > now.mono_ns)
         return WEFT_EFORGOTTEN;
-    struct entry *e = entry_by_identity(book, identity);
     if (e) {
         heard_again(book, e, &url, now);
         return 0;
