@@ -75,24 +75,26 @@ static const char *home_of(const struct work *w, size_t view, const weft_route_i
     return r->peer;
 }
 
+/* `peer` may be one of several of that name: they are one party that counts for more. */
 static struct explain_party *find_party(const struct work *w, const char *peer, const char *home,
                                         const weft_route_info *r)
 {
     for (size_t i = 0; i < w->out->n_parties; i++) {
         struct explain_party *p = &w->out->parties[i];
         if (p->intent == r->intent && strcmp(p->route, r->route) == 0 &&
-            explain_same_node(w, p->peer, peer) && explain_same_node(w, p->home, home))
+            (explain_same_name(p->peer, peer) || explain_same_node(w, p->peer, peer)) &&
+            explain_same_node(w, p->home, home))
             return p;
     }
     return NULL;
 }
 
-/* How many of the view's routes up to this one are the same? */
+/* How many of the view's routes up to this one are the same, as far as names tell? */
 static unsigned occurrence(const weft_report *report, const weft_route_info *r)
 {
     unsigned count = 1;
     for (const weft_route_info *i = report->routes; i < r; i++) {
-        bool same_peer = !i->peer == !r->peer && (!i->peer || strcmp(i->peer, r->peer) == 0);
+        bool same_peer = !i->peer == !r->peer && (!i->peer || explain_same_name(i->peer, r->peer));
         bool same_via = !i->via == !r->via && (!i->via || strcmp(i->via, r->via) == 0);
         count += same_peer && same_via && i->intent == r->intent && strcmp(i->route, r->route) == 0;
     }
@@ -109,8 +111,10 @@ static void add_party(struct work *w, size_t view, const weft_route_info *r)
     if (!p) {
         e->parties = xresize(e->parties, (e->n_parties + 1) * sizeof(*e->parties));
         p = &e->parties[e->n_parties++];
-        *p = (struct explain_party){
-            .peer = copy(peer), .home = copy(home), .route = copy(r->route), .intent = r->intent};
+        *p = (struct explain_party){.peer = xcopy(peer, explain_name_len(peer)),
+                                    .home = copy(home),
+                                    .route = copy(r->route),
+                                    .intent = r->intent};
     }
     unsigned count = occurrence(report, r);
     p->count = count > p->count ? count : p->count;
@@ -139,9 +143,11 @@ static char *near_text(const weft_route_info *r, enum explain_relation how)
 static void add_near(struct work *w, size_t view, const weft_route_info *r,
                      enum explain_relation how)
 {
-    const char *peer = r->peer ? r->peer : home_of(w, view, r);
+    const char *name = r->peer ? r->peer : home_of(w, view, r);
+    char *peer = xcopy(name, explain_name_len(name));
     add_other(w, r->intent ? peer : "", r->intent ? "" : peer,
               how == NEAR_TYPE ? EXPLAIN_TYPE : EXPLAIN_HASHED, near_text(r, how));
+    xfree(peer);
 }
 
 /* An interest is passed on as the router's own, whoever has it there (docs/protocol.md section 5).
@@ -304,19 +310,35 @@ static const struct explain_finding *first_other(const struct explanation *e,
     return NULL;
 }
 
-/* ", but X publishes …": what came nearest, or who is out of reach, or why nobody can. */
-static char *nearest(const struct explanation *e, bool no_publisher)
+/* Only what could have been a publisher explains that there is none; likewise a subscriber. */
+static const struct explain_finding *first_near(const struct explanation *e,
+                                                enum explain_reason reason, bool intents,
+                                                bool interests)
 {
+    for (size_t i = 0; i < e->n_others; i++) {
+        const struct explain_finding *f = &e->others[i];
+        if (f->reason == reason && ((intents && *f->from) || (interests && *f->to)))
+            return f;
+    }
+    return NULL;
+}
+
+/* ", but X publishes …": what came nearest, or who is out of reach, or why nobody can. */
+static char *nearest(const struct explanation *e, size_t publishers, size_t subscribers)
+{
+    bool both = publishers && subscribers, intents = !publishers || both,
+         interests = !subscribers || both;
     static const enum explain_reason order[] = {EXPLAIN_TYPE, EXPLAIN_HASHED, EXPLAIN_BANNED,
                                                 EXPLAIN_NETWORK, EXPLAIN_NOT_LINKED};
     for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
-        const struct explain_finding *near = first_other(e, order[i]);
+        const struct explain_finding *near =
+            i < 2 ? first_near(e, order[i], intents, interests) : first_other(e, order[i]);
         if (near && i < 2)
             return explain_text(", but %s %s", *near->from ? near->from : near->to, near->text);
         if (near)
             return explain_text(", but %s", near->text);
     }
-    if (no_publisher && first_other(e, EXPLAIN_SCOPE) && !first_other(e, EXPLAIN_SILENT))
+    if (publishers == 0 && first_other(e, EXPLAIN_SCOPE) && !first_other(e, EXPLAIN_SILENT))
         return explain_text(", and no node known has a path that allows it");
     return copy("");
 }
@@ -324,7 +346,7 @@ static char *nearest(const struct explanation *e, bool no_publisher)
 static char *verdict_without_pairs(const struct explanation *e, size_t publishers,
                                    size_t subscribers)
 {
-    char *near = nearest(e, publishers == 0), *verdict;
+    char *near = nearest(e, publishers, subscribers), *verdict;
     if (publishers && subscribers)
         verdict =
             explain_text("%zu publish and %zu want something of that kind, but nothing that is "

@@ -16,6 +16,27 @@ const char *explain_home(const struct explain_party *party)
     return url_dialable(party->home) ? party->home : NULL;
 }
 
+/* ---- Names told apart --------------------------------------------------------------------------
+ */
+
+size_t explain_name_len(const char *url)
+{
+    static const char mark[] = "?link=";
+    const char *at = NULL;
+    for (const char *next = strstr(url, mark); next; next = strstr(next + 1, mark))
+        at = next;
+    const char *number = at ? at + strlen(mark) : NULL;
+    if (!number || !*number || number[strspn(number, "0123456789")] != '\0')
+        return strlen(url);
+    return (size_t)(at - url);
+}
+
+bool explain_same_name(const char *a, const char *b)
+{
+    size_t len = explain_name_len(a);
+    return len == explain_name_len(b) && memcmp(a, b, len) == 0;
+}
+
 /* ---- Ids ---------------------------------------------------------------------------------------
  */
 

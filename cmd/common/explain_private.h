@@ -38,6 +38,12 @@ bool explain_in_scope(const char *route, const char *path);
 void explain_names_init(struct work *w);
 void explain_names_fini(struct work *w);
 
+/* Of several publishers of one name a router passes the later ones on as "name?link=N"
+ * (docs/internals/router.md), while it lists them alike itself. How long the name is without that,
+ * and whether two names are the same then. */
+size_t explain_name_len(const char *url);
+bool explain_same_name(const char *a, const char *b);
+
 /* One node may have several names. Names that cannot be dialled name nobody for certain. */
 bool explain_same_node(const struct work *w, const char *a, const char *b);
 

@@ -206,6 +206,34 @@ TEST(explain, two_leaves_of_one_name_count_twice)
     explanation_fini(&e);
 }
 
+/* A router lists its leaves alike, and passes the later one on under a name of its own. */
+TEST(explain, publishers_of_one_name_count_once_each_whoever_tells)
+{
+    struct told t[2];
+    struct explain_view views[2] = {node(&t[0], B), node(&t[1], A)};
+    peer(&t[0], A, "linked");
+    peer(&t[1], B, "linked");
+    peer(&t[1], LEAF, "linked");
+    peer(&t[1], LEAF, "linked");
+    route(&t[0], ROUTE, true, LEAF)->via = A;
+    route(&t[0], ROUTE, true, LEAF "?link=12")->via = A;
+    route(&t[0], ROUTE, false, NULL);
+    route(&t[1], ROUTE, true, LEAF);
+    route(&t[1], ROUTE, true, LEAF);
+    route(&t[1], ROUTE, false, B);
+    for (size_t n = 1; n <= 2; n++) {
+        struct explanation e = explained(ROUTE, views, n);
+        CHECK_EQ(e.n_parties, 2);
+        CHECK_STR(e.parties[e.parties[0].intent ? 0 : 1].peer, LEAF);
+        CHECK(strstr(e.verdict, "from 2 publishers to 1 subscriber"));
+        explanation_fini(&e);
+    }
+    t[0].routes[1].peer = LEAF "?link=x"; /* no such mark: a name */
+    struct explanation e = explained(ROUTE, views, 1);
+    CHECK_EQ(e.n_parties, 3);
+    explanation_fini(&e);
+}
+
 TEST(explain, two_names_of_one_node)
 {
     static const char other[] = "tcp://robot.lan:7400/lab.b";
@@ -348,6 +376,32 @@ TEST(explain, type_differs)
     CHECK(strstr(e.verdict, "wanted by 1, and nobody publishes it, but " A " publishes U@lab.a.x"));
     for (size_t i = 0; i < e.n_others; i++)
         CHECK(!strstr(e.others[i].text, "lab.a.y"));
+    explanation_fini(&e);
+}
+
+/* What is wanted explains no missing publisher, and what is published no missing subscriber. */
+TEST(explain, the_verdict_names_a_near_miss_of_the_missing_side)
+{
+    struct told t;
+    struct explain_view view = node(&t, A);
+    route(&t, "U@lab.**", false, NULL);
+    route(&t, "U@lab.a.x", true, B);
+    route(&t, "U@lab.a.x", true, B "?link=2"); /* the same near miss */
+    weft_route_info *other = route(&t, ROUTE, false, C);
+    struct explanation e = explained(ROUTE, &view, 1);
+    CHECK_EQ(e.others[0].reason, EXPLAIN_TYPE);
+    CHECK_STR(e.others[0].to, A); /* which comes first */
+    CHECK_STR(e.others[1].from, B);
+    CHECK(e.n_others < 3 || e.others[2].reason != EXPLAIN_TYPE);
+    CHECK(strstr(e.verdict, "nobody publishes it, but " B " publishes U@lab.a.x"));
+    explanation_fini(&e);
+    t.routes[1].route = t.routes[2].route = "U@lab.a.y";
+    e = explained(ROUTE, &view, 1);
+    CHECK(!strstr(e.verdict, "type differs"));
+    explanation_fini(&e);
+    *other = (weft_route_info){.route = ROUTE, .intent = true};
+    e = explained(ROUTE, &view, 1);
+    CHECK(strstr(e.verdict, "nobody wants it, but " A " wants U@lab.**"));
     explanation_fini(&e);
 }
 
