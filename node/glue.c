@@ -123,6 +123,16 @@ static void glue_intents_seen(void *ctx, struct mesh_link *link)
         conn_retry_at(c, min_u64(c->retry_at, c->hold_until));
 }
 
+/* The first dial of a peer that fails since it was linked or configured, if somebody here wants it
+ * dialled: gossip may bring a hundred dead names. The book has counted this failure already. */
+static bool is_news(weft_node *node, const weft_event *event)
+{
+    struct addrbook_view view;
+    return event->peer && addrbook_find(mesh_addrbook(node->mesh), event->peer, &view) &&
+           view.failed_attempts == 1 &&
+           (view.origin == WEFT_ORIGIN_CONFIGURED || view.policy.persistent);
+}
+
 static void glue_event(void *ctx, const weft_event *event)
 {
     weft_node *node = ctx;
@@ -136,7 +146,7 @@ static void glue_event(void *ctx, const weft_event *event)
     };
     enum weft_log_level level = WEFT_LOG_INFO;
     if (event->type == WEFT_EVENT_DIAL_FAILED)
-        level = WEFT_LOG_DEBUG;
+        level = is_news(node, event) ? WEFT_LOG_INFO : WEFT_LOG_DEBUG;
     else if (event->type == WEFT_EVENT_PEER_DOWN && event->error == WEFT_ESHUTDOWN)
         level = WEFT_LOG_INFO; /* a goodbye is in order */
     else if (event->error || event->type == WEFT_EVENT_WARNING)
