@@ -89,6 +89,36 @@ enum weft_role config_role(const struct config *config)
     return all_unix ? WEFT_ROLE_LEAF : WEFT_ROLE_CLIENT;
 }
 
+static bool is_tcp(const char *url)
+{
+    return strncmp(url, "tcp://", 6) == 0;
+}
+
+static bool is_loopback(const char *url)
+{
+    const char *host = url + 6;
+    return strncmp(host, "127.", 4) == 0 || strncmp(host, "[::1]", 5) == 0 ||
+           strncasecmp(host, "localhost:", 10) == 0;
+}
+
+const char *config_warning(const struct config *config, char buf[WARNING_TEXT])
+{
+    const char *self = config->self;
+    if (!self || config->advertise || !is_tcp(self) || !is_loopback(self))
+        return NULL;
+    for (size_t i = 0; i < config->peer_count; i++) {
+        const char *peer = config->peers[i].url;
+        if (!is_tcp(peer) || is_loopback(peer))
+            continue;
+        snprintf(buf, WARNING_TEXT,
+                 "self %s is a loopback address: nodes on other hosts, such as %s, cannot reach "
+                 "this one there; give self the address of this host",
+                 self, peer);
+        return buf;
+    }
+    return NULL;
+}
+
 void config_check(const struct config *config, struct problems *problems)
 {
     enum weft_role role = config_role(config);

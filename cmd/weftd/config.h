@@ -27,7 +27,7 @@ struct config_http {
 struct config {
     char *self;          /* NULL: dial only */
     char *advertise;     /* NULL: as self */
-    char *network;       /* NULL: any */
+    char *network;       /* NULL: none */
     char *path;          /* NULL: empty, or that of self */
     char *addrbook;      /* NULL: memory only */
     char *pid_file;      /* NULL: none */
@@ -82,6 +82,11 @@ enum weft_role config_role(const struct config *config);
 /* "for ever, pauses from 1s to 1m growing by 1.5". Returns buf. */
 #define SCHEDULE_TEXT 160
 const char *config_schedule(const weft_dial_options *dial, char buf[SCHEDULE_TEXT]);
+
+/* What works, and hardly as it was meant: a sentence in buf, which is returned, or NULL. Now: self
+ * is on the loopback and a peer is not. */
+#define WARNING_TEXT 1536
+const char *config_warning(const struct config *config, char buf[WARNING_TEXT]);
 
 /* Say on stdout what a daemon with this configuration would do. Opens nothing. Adds to `problems`
  * what can be seen to fail already. */

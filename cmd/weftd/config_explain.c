@@ -76,6 +76,7 @@ void config_explain(const struct config *config, struct problems *problems)
 {
     static const char *const roles[] = {"", "peer", "client", "leaf"};
     char frame[UNITS_TEXT], outbox[UNITS_TEXT], schedule[SCHEDULE_TEXT];
+    char warning[WARNING_TEXT];
     printf("role          %s\n", roles[config_role(config)]);
     if (config->self)
         explain_listen("self", config->self, problems);
@@ -88,7 +89,8 @@ void config_explain(const struct config *config, struct problems *problems)
     for (size_t i = 0; i < config->peer_count; i++)
         printf("dials         %s, %s\n", config->peers[i].url,
                config_schedule(&config->peers[i].dial, schedule));
-    printf("network       %s%s\n", config->network ? config->network : "any",
+    printf("network       %s%s\n",
+           config->network ? config->network : "none: it meets only nodes without one",
            config->network && config->allow_base ? ", and base peers" : "");
     explain_addrbook(config->addrbook, problems);
     printf("limits        %s a frame, %" PRIu64 " peers, %" PRIu64
@@ -105,4 +107,6 @@ void config_explain(const struct config *config, struct problems *problems)
     }
     for (size_t i = 0; i < config->http.listen.count; i++)
         explain_http(config->http.listen.items[i], problems);
+    if (config_warning(config, warning))
+        printf("warning       %s\n", warning);
 }

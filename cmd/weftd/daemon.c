@@ -218,6 +218,7 @@ static int attach(struct daemon *d)
 /* Attach and dial. On failure nothing is left on the loop but handles that are closing. */
 static int start_node(struct daemon *d)
 {
+    char warning[WARNING_TEXT];
     int code = attach(d);
     if (code != EXIT_OK)
         return code;
@@ -235,6 +236,8 @@ static int start_node(struct daemon *d)
     else
         printf("dialling only\n");
     fflush(stdout);
+    if (config_warning(d->config, warning))
+        daemon_log(d, WEFT_LOG_WARN, "start", warning);
     service_ready(&d->service, d->node);
     return EXIT_OK;
 }

@@ -230,6 +230,26 @@ http unix:{self.folder.name}/http.sock
             args = [arg for url in peers for arg in ("-P", url)]
             self.assertRegex(self.weftd("--check", *args).stdout, f"role +{role}\n")
 
+    def test_no_network_is_none(self):
+        said = re.sub(" +", " ", self.check(SELF).stdout)
+        self.assertIn("\nnetwork none: it meets only nodes without one\n", said)
+
+    def test_a_loopback_address_that_others_cannot_reach(self):
+        def warned(self_url, peer, more=""):
+            done = self.check(f"self: {self_url}\npeers: ['{peer}']\n{more}")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            return re.findall(r"^warning +(.*)", done.stdout, re.MULTILINE)
+
+        far, near = "tcp://10.0.0.2:7400/robot.arm", "tcp://127.0.0.1:7401/robot.arm"
+        for own in ("tcp://127.0.0.1:7400/b", "tcp://localhost:7400/b", "tcp://[::1]:7400/b"):
+            said = warned(own, far)
+            self.assertEqual(len(said), 1, own)
+            self.assertIn(f"self {own} is a loopback address: nodes on other hosts, such as {far}, cannot", said[0])
+            self.assertEqual(warned(own, near), [])
+            self.assertEqual(warned(own, far, "advertise: tcp://robot.lan:7400/b\n"), [])
+        for own in ("tcp://0.0.0.0:7400/b", "tcp://10.0.0.127:7400/b", "unix:///run/w.sock/b"):
+            self.assertEqual(warned(own, far), [], own)
+
     def test_usage(self):
         for args, words in ((["--chekc"], "--chekc"), (["file.yaml"], "-c FILE"), (["--log", "loud"], "loud"),
                             (["--log-format", "xml"], "auto, text, json or journal"), (["--pid-file"], "requires"),

@@ -64,6 +64,10 @@ class Logs(harness.Case):
         said = [record["text"] for record in records]
         self.assertEqual(sum("peer up" in text for text in said), 1, said)
 
+    def test_self_that_others_cannot_reach(self):
+        one = self.router("lab.a", peers=["tcp://nobody.invalid:7400/lab.b"])
+        one.proc.wait_line(r" warn  self tcp://127\.0\.0\.1:\d+/lab\.a is a loopback address: .*nobody\.invalid")
+
     def test_format_on_the_command_line(self):
         proc = self.spawn("weftd", [harness.program("weftd"), "-l", "tcp://127.0.0.1:0/a", "--log-format", "json"],
                           split=True)
