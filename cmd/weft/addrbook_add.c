@@ -172,6 +172,11 @@ static int check_words(const struct job *job)
     for (size_t i = 0; i < job->n_args; i++) {
         if (weft_url_check(job->args[i], NULL) == 0)
             continue;
+        if (!is_url(job->args[i]))
+            return failure("%s is not a URL: add wants one, such as "
+                           "tcp://10.0.0.2:7400/robot.arm; why, ban and the others take a path, "
+                           "too, of a peer that the book has",
+                           job->args[i]);
         weft_url_explain(job->args[i], why, sizeof(why));
         return failure("%s", why);
     }

@@ -70,6 +70,15 @@ static uint64_t node_banned_until(const struct inquiry *q, const weft_addrbook_e
     return until > q->now ? until : 0;
 }
 
+/* As 'weft peers' has it, which lists what is not linked by the names of the book. */
+static const char *state_of(const struct inquiry *q, const weft_addrbook_entry *e)
+{
+    for (size_t i = 0; q->report && i < q->report->n_peers; i++)
+        if (strcmp(q->report->peers[i].url, e->peer) == 0)
+            return q->report->peers[i].state;
+    return entry_state(e, q->now);
+}
+
 static bool is_given_up(const weft_addrbook_entry *e)
 {
     return !e->persistent && e->max_attempts && e->failed_attempts >= e->max_attempts;
@@ -162,7 +171,8 @@ static void tell_origin(const weft_addrbook_entry *e)
     unsigned origin = (unsigned)e->origin;
     label("name from");
     fputs(origin < sizeof(why) / sizeof(why[0]) && why[origin] ? why[origin] : "unknown", stdout);
-    if (*e->source && strcmp(e->source, e->peer) != 0) {
+    /* An entry that was heard of first and configured later keeps its source. */
+    if (e->origin != WEFT_ORIGIN_CONFIGURED && *e->source && strcmp(e->source, e->peer) != 0) {
         fputs(" by ", stdout);
         safe(e->source);
     }
@@ -255,7 +265,8 @@ static void tell_entry(const struct inquiry *q, const weft_addrbook_entry *e)
     safe(e->peer);
     putchar('\n');
     label("state");
-    puts(entry_state(e, q->now));
+    safe(state_of(q, e));
+    putchar('\n');
     tell_link(q, e);
     tell_origin(e);
     tell_time("added", e->added);
@@ -291,7 +302,7 @@ static json_t *entry_json(const struct inquiry *q, const weft_addrbook_entry *e)
     if (whole)
         o = json_incref(json_array_get(json_object_get(whole, "addrbook"), 0));
     if (o) {
-        json_object_set_new(o, "state", json_string(entry_state(e, q->now)));
+        json_object_set_new(o, "state", text_json(state_of(q, e)));
         json_object_set_new(o, "link", link ? peer_json(link) : json_null());
         json_t *incidents = json_object_get(whole, "incidents");
         json_object_set(o, "incidents", incidents ? incidents : json_null());

@@ -75,14 +75,17 @@ static void tell(const char *what, const weft_event *e, const char *rest)
 static void link_failed(struct session *s, const weft_event *e, const char *what)
 {
     const char *text = e->text ? e->text : weft_strerror(e->error);
+    const char *remedy = e->error == WEFT_ENETWORK ? "; weft's is set by --network NAME" : "";
+    char rest[64];
+    snprintf(rest, sizeof(rest), "%s; still trying", remedy);
     pthread_mutex_lock(&s->lock);
     s->failed = true;
     s->unreachable = e->type == WEFT_EVENT_DIAL_FAILED;
-    snprintf(s->reason, sizeof(s->reason), "%s", text);
+    snprintf(s->reason, sizeof(s->reason), "%s%s", text, remedy);
     bool silent = s->quiet || already_told(s, e->peer ? e->peer : "");
     pthread_mutex_unlock(&s->lock);
     if (!silent)
-        tell(what, e, "; still trying");
+        tell(what, e, rest);
     session_wake(s);
 }
 

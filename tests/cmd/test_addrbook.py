@@ -90,6 +90,7 @@ class Files(Books):
                            ("tcp://0.0.0.0:7400/x", "cannot|can be dialled")):
             self.assertRegex(self.fails("add", BASE, url), words)
             self.assertEqual(self.content(), before)
+        self.assertRegex(self.fails("add", "robot.arm"), r"robot\.arm is not a URL: add wants one, such as tcp://")
 
     def test_remove(self):
         self.book("add", ARM, EYE, BASE)
@@ -283,6 +284,11 @@ class Why(Books):
         self.assertIn("banned for ever", found[0]["next"])
         self.assertIsNone(found[0]["link"])
 
+    def test_who_told_of_what_is_configured_now(self):
+        self.book("add", "--from", self.write_json(entry(ARM, origin="gossip", source="tcp://teller:1/t")))
+        self.assertIn("told by tcp://teller:1/t", self.book("why", ARM))
+        self.book("add", ARM)
+        self.assertRegex(self.book("why", ARM), r"name from +configured here, or added by the operator\n")
 
     def test_no_form_lets_controls_through(self):
         """C1 controls, too, which JSON may hold as they are."""
@@ -583,10 +589,23 @@ class Live(Books):
         self.live("add", self.dead, "--backoff", "1m")
         self.b.proc.wait_line("dial failed.*lab.dead", since=mark)
         text = self.live("why", self.dead)
-        for words in ("state +failing", "1, 1 failed in a row; pinned", "last error +connection refused",
+        for words in ("state +waiting\n", "1, 1 failed in a row; pinned", "last error +connection refused",
                       "lately +.*dial_failed"):
             self.assertRegex(text, words)
         self.assertRegex(text.splitlines()[-1], r"^It is dialled next in [\d.]+m?s\.$")
+        self.assertEqual(self.one(self.dead)["state"], "waiting")
+
+    def test_first_failure_is_logged(self):
+        """Where an operator looks, and once; not of names that others told."""
+        mark = self.b.proc.mark()
+        self.live("add", self.dead, "--backoff", "100ms")
+        self.b.proc.wait_line(r" debug dial failed: \S+/lab\.dead: connection refused", since=mark)
+        self.assertEqual(self.b.proc.count(r" info  dial failed: \S+/lab\.dead: connection refused"), 1)
+        c = harness.Router(self, "lab.c", extra="log: debug\n")
+        self.book("add", "--from", self.write_json(entry(self.dead, origin="gossip", persistent=False)), of=c.addrbook)
+        c.start()
+        c.proc.wait_line(r"dial failed: \S+/lab\.dead")
+        self.assertEqual(c.proc.count(" info  dial failed"), 0)
 
     def test_why_of_one_that_was_dropped(self):
         mark = self.b.proc.mark()

@@ -149,7 +149,8 @@ class Nobody(harness.Case):
     def test_other_network(self):
         router = self.router("lab.a", network="one")
         proc = self.weft("ping", router.url, "--network", "two")
-        self.assertIn("network", "\n".join(proc.expect_exit(1)))
+        said = "\n".join(proc.expect_exit(1))
+        self.assertRegex(said, r"lab\.a' is in network \"one\", .*: give both the same.*; weft's is set by --network NAME")
         self.run_weft("ping", router.url, "--network", "one", "--count", "1")
 
     def test_interrupted_while_waiting(self):
