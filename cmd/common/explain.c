@@ -16,6 +16,7 @@
 
 #include "explain_private.h"
 #include "memory.h"
+#include "suggest.h"
 
 #define LATELY_NS UINT64_C(600000000000) /* who was refused before has given up, or was mended */
 
@@ -289,6 +290,58 @@ static void add_candidates(struct work *w)
     }
 }
 
+/* ---- What may have been meant ------------------------------------------------------------------
+ */
+
+/* Calls for each plain route of that side that has nothing to do with the one asked for. */
+static void each_stranger(struct work *w, bool intent,
+                          void (*take)(struct work *w, size_t view, const weft_route_info *r,
+                                       void *arg),
+                          void *arg)
+{
+    for (size_t i = 0; i < w->n; i++) {
+        const weft_report *report = w->views[i].report;
+        for (size_t k = 0; report && k < report->n_routes; k++) {
+            const weft_route_info *r = &report->routes[k];
+            if (r->intent == intent && weft_route_check(r->route, NULL) == WEFT_ROUTE_PLAIN &&
+                explain_relation(w->route, r->route, intent) == UNRELATED)
+                take(w, i, r, arg);
+        }
+    }
+}
+
+static void take_nearer(struct work *w, size_t view, const weft_route_info *r, void *arg)
+{
+    (void)view;
+    if (explain_other_words(w->route, r->route))
+        return;
+    const char **nearest = arg, *both[] = {*nearest ? *nearest : r->route, r->route};
+    const char *near = suggest(w->route, both, 2, sizeof(both[0]));
+    *nearest = near ? near : *nearest;
+}
+
+static void take_meant(struct work *w, size_t view, const weft_route_info *r, void *arg)
+{
+    const char *meant = *(const char **)arg, *name = r->peer ? r->peer : home_of(w, view, r);
+    if (strcmp(r->route, meant) != 0)
+        return;
+    char *peer = xcopy(name, explain_name_len(name));
+    add_other(w, r->intent ? peer : "", r->intent ? "" : peer, EXPLAIN_SPELLING,
+              explain_text("%s %s: did you mean that?", r->intent ? "publishes" : "wants", meant));
+    xfree(peer);
+}
+
+/* The route of the missing side that is nearest in letters, if it is near. */
+static void add_misspelt(struct work *w, bool intent)
+{
+    const char *meant = NULL;
+    if (weft_route_check(w->route, NULL) != WEFT_ROUTE_PLAIN)
+        return;
+    each_stranger(w, intent, take_nearer, &meant);
+    if (meant)
+        each_stranger(w, intent, take_meant, &meant);
+}
+
 /* ---- The verdict -------------------------------------------------------------------------------
  */
 
@@ -323,24 +376,30 @@ static const struct explain_finding *first_near(const struct explanation *e,
     return NULL;
 }
 
-/* ", but X publishes …": what came nearest, or who is out of reach, or why nobody can. */
+/* ", but X publishes ….": what came nearest, or who is out of reach, or why nobody can. */
 static char *nearest(const struct explanation *e, size_t publishers, size_t subscribers)
 {
     bool both = publishers && subscribers, intents = !publishers || both,
          interests = !subscribers || both;
-    static const enum explain_reason order[] = {EXPLAIN_TYPE, EXPLAIN_HASHED, EXPLAIN_BANNED,
-                                                EXPLAIN_NETWORK, EXPLAIN_NOT_LINKED};
+    /* If there is nobody at all, the route asked for is the first to doubt; else who is missing. */
+    static const enum explain_reason order[] = {
+        EXPLAIN_TYPE,    EXPLAIN_HASHED,     EXPLAIN_SPELLING, EXPLAIN_BANNED,
+        EXPLAIN_NETWORK, EXPLAIN_NOT_LINKED, EXPLAIN_SPELLING};
     for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+        bool miss = order[i] <= EXPLAIN_HASHED || order[i] == EXPLAIN_SPELLING;
         const struct explain_finding *near =
-            i < 2 ? first_near(e, order[i], intents, interests) : first_other(e, order[i]);
-        if (near && i < 2)
+            miss ? first_near(e, order[i], intents, interests) : first_other(e, order[i]);
+        if (!near || (i == 2 && (publishers || subscribers)))
+            continue;
+        if (order[i] == EXPLAIN_SPELLING)
             return explain_text(", but %s %s", *near->from ? near->from : near->to, near->text);
-        if (near)
-            return explain_text(", but %s", near->text);
+        if (miss)
+            return explain_text(", but %s %s.", *near->from ? near->from : near->to, near->text);
+        return explain_text(", but %s.", near->text);
     }
     if (publishers == 0 && first_other(e, EXPLAIN_SCOPE) && !first_other(e, EXPLAIN_SILENT))
-        return explain_text(", and no node known has a path that allows it");
-    return copy("");
+        return explain_text(", and no node known has a path that allows it.");
+    return copy(".");
 }
 
 static char *verdict_without_pairs(const struct explanation *e, size_t publishers,
@@ -350,18 +409,37 @@ static char *verdict_without_pairs(const struct explanation *e, size_t publisher
     if (publishers && subscribers)
         verdict =
             explain_text("%zu publish and %zu want something of that kind, but nothing that is "
-                         "published is wanted%s.",
+                         "published is wanted%s",
                          publishers, subscribers, near);
     else if (publishers)
-        verdict = explain_text("It has %zu publisher%s, and as far as is known nobody wants it%s.",
+        verdict = explain_text("It has %zu publisher%s, and as far as is known nobody wants it%s",
                                publishers, publishers == 1 ? "" : "s", near);
     else if (subscribers)
-        verdict =
-            explain_text("It is wanted by %zu, and nobody publishes it%s.", subscribers, near);
+        verdict = explain_text("It is wanted by %zu, and nobody publishes it%s", subscribers, near);
     else
-        verdict = explain_text("Nobody publishes it, and nobody wants it%s.", near);
+        verdict = explain_text("Nobody publishes it, and nobody wants it%s", near);
     xfree(near);
     return verdict;
+}
+
+/* Of the nodes that the route's messages leave from or come to, one that was not reached: that they
+ * are linked still is what the other side believes. */
+static const char *unreached_home(const struct work *w)
+{
+    for (size_t i = 0; i < w->n; i++)
+        for (size_t k = 0; w->views[i].unreached && k < w->out->n_parties; k++)
+            if (explain_same_node(w, w->views[i].url, w->out->parties[k].home))
+                return w->views[i].url;
+    return NULL;
+}
+
+static char *verdict_of_matches(const struct work *w, size_t publishers, size_t subscribers)
+{
+    const char *unreached = unreached_home(w);
+    return explain_text("It %s, from %zu publisher%s to %zu subscriber%s%s%s%s.",
+                        unreached ? "should flow" : "flows", publishers, publishers == 1 ? "" : "s",
+                        subscribers, subscribers == 1 ? "" : "s", unreached ? ", but " : "",
+                        unreached ? unreached : "", unreached ? " did not answer" : "");
 }
 
 static void judge(struct work *w)
@@ -380,13 +458,16 @@ static void judge(struct work *w)
     if (e->n_pairs == 0)
         e->verdict = verdict_without_pairs(e, publishers, subscribers);
     else if (!bad)
-        e->verdict =
-            explain_text("It flows, from %zu publisher%s to %zu subscriber%s.", publishers,
-                         publishers == 1 ? "" : "s", subscribers, subscribers == 1 ? "" : "s");
+        e->verdict = verdict_of_matches(w, publishers, subscribers);
     else
         e->verdict = explain_text(
             "Of %zu pair%s of publisher and subscriber %zu do%s not meet: %s.", e->n_pairs,
             e->n_pairs == 1 ? "" : "s", bad_count, bad_count == 1 ? "es" : "", bad->text);
+}
+
+bool explanation_one_sided(const struct explanation *e)
+{
+    return count_parties(e, true) == 0 || count_parties(e, false) == 0;
 }
 
 void explain(const char *route, const struct explain_view *views, size_t n,
@@ -404,8 +485,11 @@ void explain(const char *route, const struct explain_view *views, size_t n,
         add_candidates(&w);
     else if (count_parties(ret_explanation, false) == 0)
         add_unlinked(&w);
-    if (count_parties(ret_explanation, true) == 0 || count_parties(ret_explanation, false) == 0)
+    if (explanation_one_sided(ret_explanation))
         add_refused(&w);
+    for (int intent = 0; intent < 2; intent++)
+        if (count_parties(ret_explanation, intent) == 0)
+            add_misspelt(&w, intent);
     judge(&w);
     explain_names_fini(&w);
 }

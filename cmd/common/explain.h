@@ -14,6 +14,7 @@
 struct explain_view {
     const char *url;           /* how it is asked */
     const weft_report *report; /* NULL: it did not tell */
+    bool unreached;            /* since no connection was made, or no answer came over it */
 };
 
 enum explain_reason {
@@ -29,6 +30,7 @@ enum explain_reason {
     EXPLAIN_PENDING,    /* linked, and the interest is not there (yet) */
     EXPLAIN_SILENT,     /* it may publish the route, and does not */
     EXPLAIN_UNTOLD,     /* the node that would know does not tell */
+    EXPLAIN_SPELLING,   /* another route, some letters away */
 };
 
 /* Who publishes the route, or wants it. */
@@ -60,6 +62,9 @@ struct explanation {
     char *verdict; /* one sentence */
     bool flows;    /* somebody publishes it, somebody wants it, and all of these meet */
 };
+
+/* Does nobody publish it, or nobody want it? */
+bool explanation_one_sided(const struct explanation *e);
 
 /* Explain `route` from `n` views, the first of the node asked. Give back with explanation_fini. */
 void explain(const char *route, const struct explain_view *views, size_t n,

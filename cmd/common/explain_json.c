@@ -30,8 +30,8 @@ void explanation_fini(struct explanation *e)
 const char *explain_word(enum explain_reason reason)
 {
     static const char *const words[] = {
-        "matches", "type",       "hashed", "schema",  "scope",  "refused",
-        "network", "not_linked", "banned", "pending", "silent", "untold",
+        "matches",    "type",   "hashed",  "schema", "scope",  "refused",  "network",
+        "not_linked", "banned", "pending", "silent", "untold", "spelling",
     };
     return words[reason];
 }

@@ -27,6 +27,10 @@ enum explain_relation { UNRELATED, PARTY, NEAR_TYPE, NEAR_HASHED, UNSEEN };
  * pattern was asked for. */
 enum explain_relation explain_relation(const char *route, const char *declared, bool intent);
 
+/* Do whole words differ, as in T@lab.a.x and T@lab.b.x? Those are two names; letters within a word
+ * may be a mistake. The two are not equal. */
+bool explain_other_words(const char *a, const char *b);
+
 /* What stands behind the @; "" of a hashed route. */
 const char *explain_path(const char *route);
 

@@ -76,6 +76,16 @@ enum explain_relation explain_relation(const char *route, const char *declared, 
     return kind > 0 && type_differs(declared, route) ? NEAR_TYPE : UNRELATED;
 }
 
+bool explain_other_words(const char *a, const char *b)
+{
+    size_t la = strlen(a), lb = strlen(b), begin = 0, end = 0;
+    while (begin < la && a[begin] == b[begin])
+        begin++;
+    while (end < la - begin && end < lb - begin && a[la - end - 1] == b[lb - end - 1])
+        end++;
+    return (begin == 0 || strchr("@./", a[begin - 1])) && (end == 0 || strchr("@./", a[la - end]));
+}
+
 bool explain_in_scope(const char *route, const char *path)
 {
     if (weft_route_check(route, NULL) == WEFT_ROUTE_HASHED) {

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WORD_MAX 32 /* nothing longer is anybody's command or key */
+#define ERRORS_MAX 2
+#define WORD_MAX 255 /* nothing longer is anybody's command, key or route */
 
 static size_t least(size_t a, size_t b)
 {
@@ -17,7 +18,7 @@ static size_t distance(const char *a, const char *b)
     size_t rows[3][WORD_MAX + 1];
     size_t *before = rows[0], *above = rows[1], *row = rows[2];
     size_t la = strlen(a), lb = strlen(b);
-    if (la > WORD_MAX || lb > WORD_MAX)
+    if (la > WORD_MAX || lb > WORD_MAX || la > lb + ERRORS_MAX || lb > la + ERRORS_MAX)
         return WORD_MAX;
     memset(before, 0, sizeof(rows[0]));
     for (size_t j = 0; j <= lb; j++)
@@ -41,7 +42,7 @@ static size_t distance(const char *a, const char *b)
 const char *suggest(const char *word, const char *const *first, size_t count, size_t stride)
 {
     const char *best = NULL;
-    size_t best_distance = 3;
+    size_t best_distance = ERRORS_MAX + 1;
     for (size_t i = 0; i < count; i++) {
         const char *name = *(const char *const *)((const char *)first + i * stride);
         size_t d = distance(word, name);

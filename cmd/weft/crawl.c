@@ -63,11 +63,20 @@ static bool ask(struct inspector *in, uint64_t deadline, const weft_query *query
                 struct crawled *node)
 {
     int rc = inspector_link(in, deadline, &node->why);
+    node->unreached = rc != 0;
     if (rc != 0)
         return *node->why != '\0';
     rc = inspector_ask(in, query, &node->answer, &node->why);
     node->tells = rc == 0;
+    node->unreached = rc == WEFT_ETIMEDOUT || rc == WEFT_ELOST;
     return rc != INTERRUPTED;
+}
+
+static void end(struct inspector *in)
+{
+    inspector_close(in);
+    link_fini(&in->link);
+    xfree(in);
 }
 
 /* False: a signal has come. */
@@ -82,9 +91,7 @@ static bool ask_all(const struct inspector *like, const weft_query *query, struc
         if (!others[i])
             continue;
         going = going && ask(others[i], deadline, query, &c->nodes[i]);
-        inspector_close(others[i]);
-        link_fini(&others[i]->link);
-        xfree(others[i]);
+        end(others[i]);
     }
     return going;
 }
@@ -119,6 +126,21 @@ int crawl(struct inspector *in, const weft_query *query, enum crawl_reach reach,
     if (reach == CRAWL_KNOWN)
         add_peers(c, false);
     return ask_all(in, query, c) ? EXIT_OK : EXIT_FAILED;
+}
+
+bool crawl_ask_more(const struct inspector *like, const weft_query *query, const struct crawl *c,
+                    struct answer *ret_answer)
+{
+    struct crawled first = {.url = c->nodes[0].url};
+    struct inspector *in = begin(like, first.url);
+    if (!in)
+        return false;
+    ask(in, deadline_after(like->timeout_ms), query, &first);
+    end(in);
+    xfree(first.why);
+    if (first.tells)
+        *ret_answer = first.answer;
+    return first.tells;
 }
 
 void crawl_fini(struct crawl *c)

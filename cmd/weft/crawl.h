@@ -11,6 +11,7 @@ struct crawled {
     bool tells;
     struct answer answer; /* if it tells */
     char *why;            /* if it does not: a sentence, safe to print */
+    bool unreached;       /* it does not, since no link was made, or no answer came over it */
 };
 
 struct crawl {
@@ -31,6 +32,11 @@ enum crawl_reach {
 int crawl(struct inspector *in, const weft_query *query, enum crawl_reach reach,
           struct crawl *ret_crawl);
 void crawl_fini(struct crawl *c);
+
+/* Ask the first node something else, `like` the crawl that has ended. False: it does not tell, and
+ * nothing was printed. Give back with answer_fini. */
+bool crawl_ask_more(const struct inspector *like, const weft_query *query, const struct crawl *c,
+                    struct answer *ret_answer);
 
 /* "these nodes do not tell": each with its reason, to stdout. */
 void crawl_print_silent(const struct crawl *c);

@@ -135,15 +135,39 @@ static int print_all_json(const struct task *t, const struct explanation *e, con
 /* ---- Finding out -------------------------------------------------------------------------------
  */
 
+/* Nobody on one side: the first node tells all its routes, of which one may have been meant. That
+ * it may be unwilling to tell so much is no failure. */
+static void explain_more(const struct task *t, const struct crawl *c, struct explain_view *views,
+                         struct explanation *e)
+{
+    struct answer all;
+    weft_report first = *views[0].report;
+    weft_query query;
+    weft_query_init(&query);
+    query.parts = WEFT_PART_ROUTES;
+    if (!crawl_ask_more(&t->in, &query, c, &all))
+        return;
+    first.routes = all.shown.routes;
+    first.n_routes = all.shown.n_routes;
+    views[0].report = &first;
+    explanation_fini(e);
+    explain(t->route, views, c->count, e);
+    views[0].report = NULL;
+    answer_fini(&all);
+}
+
 static int explain_crawled(const struct task *t, const struct crawl *c)
 {
     struct explain_view views[CRAWL_MAX];
     struct explanation e;
     for (size_t i = 0; i < c->count; i++) {
         const struct crawled *node = &c->nodes[i];
-        views[i] = (struct explain_view){node->url, node->tells ? &node->answer.shown : NULL};
+        views[i] = (struct explain_view){node->url, node->tells ? &node->answer.shown : NULL,
+                                         node->unreached};
     }
     explain(t->route, views, c->count, &e);
+    if (explanation_one_sided(&e))
+        explain_more(t, c, views, &e);
     int code = t->in.json ? print_all_json(t, &e, c) : print_text(&e, c);
     if (code == EXIT_OK && !e.flows)
         code = EXIT_FAILED;
@@ -187,8 +211,9 @@ const struct command explain_command = {
             "wants it, and says of each publisher and subscriber whether they meet, and if\n"
             "not, why: not linked and when it is dialled next, banned, another network,\n"
             "refused, the schema differs, out of scope. Below stand the near misses: another\n"
-            "type at that path, a hashed form of the route. If nobody publishes it, the\n"
-            "nodes that could are named. The last line is the verdict.\n"
+            "type at that path, a hashed form of the route, another spelling. If nobody\n"
+            "publishes it, the nodes that could are named. The last line is the verdict;\n"
+            "'should flow' where a node that has to do with it did not answer.\n"
             "\n"
             "      --alone         ask the node at URL alone\n"
             "      --json          one JSON object: route, flows, verdict, publishers,\n"

@@ -33,7 +33,7 @@ static struct explain_view node(struct told *t, const char *url)
     give_id(t->status.node_id, url);
     t->report = (weft_report){
         .status = &t->status, .peers = t->peers, .routes = t->routes, .incidents = t->incidents};
-    return (struct explain_view){url, &t->report};
+    return (struct explain_view){.url = url, .report = &t->report};
 }
 
 static weft_peer_info *peer(struct told *t, const char *url, const char *state)
@@ -346,10 +346,34 @@ TEST(explain, publisher_out_of_scope)
     check_pair(views, 2, EXPLAIN_SCOPE, "path lab.ab is no prefix of lab.a.x");
 }
 
+/* The links still stand as far as the others know; nobody vouches for who did not answer. */
+TEST(explain, one_that_should_meet_did_not_answer)
+{
+    struct told t;
+    struct explain_view views[3] = {node(&t, B), {.url = A}, {.url = C}};
+    peer(&t, A, "linked");
+    peer(&t, C, "linked");
+    route(&t, ROUTE, true, A);
+    route(&t, "*@lab.**", false, NULL);
+    struct explanation e = explained(ROUTE, views, 3); /* it answered: it does not tell */
+    CHECK(strncmp(e.verdict, "It flows", 8) == 0);
+    explanation_fini(&e);
+    views[2].unreached = true; /* who has nothing to do with it */
+    e = explained(ROUTE, views, 3);
+    CHECK(strncmp(e.verdict, "It flows", 8) == 0);
+    explanation_fini(&e);
+    views[1].unreached = true;
+    e = explained(ROUTE, views, 3);
+    CHECK_STR(e.verdict,
+              "It should flow, from 1 publisher to 1 subscriber, but " A " did not answer.");
+    CHECK(e.flows);
+    explanation_fini(&e);
+}
+
 TEST(explain, publisher_does_not_tell)
 {
     struct told t;
-    struct explain_view views[2] = {node(&t, C), {A, NULL}};
+    struct explain_view views[2] = {node(&t, C), {.url = A}};
     peer(&t, A, "linked");
     peer(&t, B, "linked");
     route(&t, ROUTE, true, A);
@@ -402,6 +426,58 @@ TEST(explain, the_verdict_names_a_near_miss_of_the_missing_side)
     *other = (weft_route_info){.route = ROUTE, .intent = true};
     e = explained(ROUTE, &view, 1);
     CHECK(strstr(e.verdict, "nobody wants it, but " A " wants U@lab.**"));
+    explanation_fini(&e);
+}
+
+TEST(explain, misspelt)
+{
+    struct told t;
+    struct explain_view view = node(&t, A);
+    route(&t, "T@lab.a.pose.of.the.left.gripper", true, B); /* nearer than the next */
+    route(&t, "T@lab.a.posse.of.the.left.gripper", true, B);
+    route(&t, "T@lab.a.force", true, NULL);
+    static const char asked[] = "T@lab.a.poze.of.the.left.gripper";
+    check_other(asked, &view, 1, B, "", EXPLAIN_SPELLING,
+                "publishes T@lab.a.pose.of.the.left.gripper");
+    struct explanation e = explained(asked, &view, 1);
+    size_t near = 0;
+    for (size_t i = 0; i < e.n_others; i++)
+        near += e.others[i].reason == EXPLAIN_SPELLING;
+    CHECK_EQ(near, 1);
+    CHECK(strstr(e.verdict, "nobody wants it, but " B " publishes "
+                            "T@lab.a.pose.of.the.left.gripper: did you mean that?"));
+    CHECK(e.verdict[strlen(e.verdict) - 1] == '?');
+    explanation_fini(&e);
+    /* What is published is no misspelling of it. */
+    e = explained("T@lab.a.force", &view, 1);
+    for (size_t i = 0; i < e.n_others; i++)
+        CHECK(e.others[i].reason != EXPLAIN_SPELLING);
+    explanation_fini(&e);
+    t.routes[0].intent = false;
+    check_other(asked, &view, 1, "", B, EXPLAIN_SPELLING, "wants T@lab.a.pose.of");
+    /* Too far off, and other words. */
+    static const char *const others[] = {"T@lab.a.forge.of", "T@lab.b.force", "U@lab.a.force"};
+    for (size_t i = 0; i < 3; i++) {
+        e = explained(others[i], &view, 1);
+        CHECK(!strstr(e.verdict, "did you mean"));
+        explanation_fini(&e);
+    }
+}
+
+/* A spelling may be meant; a node that is known and out of reach is more likely to be who wants
+ * it, unless nobody has to do with the route at all. */
+TEST(explain, misspelt_and_out_of_reach)
+{
+    struct told t;
+    struct explain_view view = node(&t, A);
+    route(&t, "T@lab.a.pose", true, NULL);
+    peer(&t, C, "waiting");
+    struct explanation e = explained("T@lab.a.poze", &view, 1);
+    CHECK(strstr(e.verdict, "did you mean"));
+    explanation_fini(&e);
+    route(&t, "T@lab.a.poze", false, NULL);
+    e = explained("T@lab.a.poze", &view, 1);
+    CHECK(strstr(e.verdict, "nobody publishes it, but " A " has no link to " C));
     explanation_fini(&e);
 }
 

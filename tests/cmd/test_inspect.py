@@ -375,6 +375,36 @@ class Mesh(Case):
         self.assertIn("its path lab.b is no prefix", text)
         self.assertEqual(text.split("\n")[-1], answer["verdict"])
 
+    def test_explain_two_leaves_of_one_name(self):
+        for _ in range(2):
+            self.publish("T@lab.a.x", self.a)
+        self.subscribe("*@lab.**", self.b)
+        for at in (self.a, self.b, self.c):  # the router lists them alike, the others tell them apart
+            answer = self.until(lambda: self.json("explain", "T@lab.a.x", at.sock),
+                                lambda answer: sum(p["count"] for p in answer["publishers"]) > 1)
+            self.assertEqual([p["count"] for p in answer["publishers"]], [2])
+            self.assertIn("from 2 publishers to 1 subscriber", answer["verdict"])
+
+    def test_explain_a_misspelt_route(self):
+        self.publish("T@lab.a.pose", self.a)
+        for at in (self.a, self.c):
+            answer = self.until(lambda: self.json("explain", "T@lab.a.poze", at.sock, code=1),
+                                lambda answer: "publishes" in answer["verdict"])
+            self.assertTrue(answer["verdict"].endswith("publishes T@lab.a.pose: did you mean that?"), answer)
+            self.assertIn("spelling", {o["reason"] for o in answer["others"]})
+
+    def test_explain_who_does_not_answer(self):
+        self.publish("T@lab.a.x", self.a)
+        self.subscribe("*@lab.**", self.b)
+        self.wait_flow("T@lab.a.x", self.b)
+        os.kill(self.a.proc.pid, signal.SIGSTOP)
+        try:
+            answer = self.json("explain", "T@lab.a.x", self.b.sock, "--timeout", "1")
+        finally:
+            os.kill(self.a.proc.pid, signal.SIGCONT)
+        self.assertRegex(answer["verdict"], f"^It should flow, .*, but {re.escape(self.a.url)} did not answer")
+        self.assertEqual([u["url"] for u in answer["untold"]], [self.a.url])
+
     def test_explain_who_does_not_tell(self):
         d = self.router("lab.d", peers=[self.a.url], extra="access: {info: none}\n")
         self.a.wait_peer("lab.d")

@@ -102,6 +102,8 @@ TEST(suggest, nearest_within_two_errors)
     CHECK_STR(suggest("pign", names, 4, sizeof(names[0])), "ping");
     CHECK_STR(suggest("adrbok", names, 4, sizeof(names[0])), "addrbook");
     CHECK_STR(suggest("sbu", names, 4, sizeof(names[0])), "sub");
+    static const char *const route = "types.Pose@robot.arm.left.gripper.pose";
+    CHECK_STR(suggest("types.Pose@robot.arm.left.gripper.poze", &route, 1, sizeof(route)), route);
     CHECK(suggest("xyz", names, 4, sizeof(names[0])) == NULL);
     CHECK(suggest("", names, 4, sizeof(names[0])) == NULL);
     CHECK(suggest("a-word-that-is-much-longer-than-any-command", names, 4, sizeof(names[0])) ==
