@@ -197,6 +197,8 @@ def main():
         parser.error("the folder of the packages is missing")
     folder = os.path.abspath(options.folder)
     if options.inside:
+        # Whoever runs this in the background may have it ignored, and so would the programs that ^C is to end.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         return inside(folder, options)
     guide.steps(read_guide())
     command, reason = machines.enter()
