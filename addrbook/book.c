@@ -169,6 +169,20 @@ struct entry *entry_by_identity(const struct addrbook *book, const char *identit
     return n ? container_of(n, struct entry, by_identity) : NULL;
 }
 
+int entry_lookup(const struct addrbook *book, const char *text, struct entry **ret_entry)
+{
+    struct url url;
+    char identity[URL_MAX + 1];
+    int rc = identify(text, &url, identity);
+    if (rc < 0)
+        return rc;
+    struct entry *e = entry_by_identity(book, identity);
+    if (!e)
+        return WEFT_ENOTFOUND;
+    *ret_entry = e;
+    return 0;
+}
+
 static bool grow(struct entry ***array, size_t cap)
 {
     struct entry **grown = mem_realloc(*array, cap * sizeof(*grown));
@@ -416,12 +430,9 @@ size_t addrbook_count(const struct addrbook *book)
 
 bool addrbook_find(const struct addrbook *book, const char *text, struct addrbook_view *ret_view)
 {
-    struct url url;
-    char identity[URL_MAX + 1];
-    if (identify(text, &url, identity) < 0)
+    struct entry *e;
+    if (entry_lookup(book, text, &e) < 0)
         return false;
-    const struct entry *e = entry_by_identity(book, identity);
-    if (e)
-        fill_view(e, ret_view);
-    return e != NULL;
+    fill_view(e, ret_view);
+    return true;
 }

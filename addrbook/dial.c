@@ -318,12 +318,10 @@ static struct node *lost_node(const struct addrbook *book, const char *text, con
 {
     if (node_id)
         return node_find(book, node_id);
-    struct url url;
-    char identity[URL_MAX + 1];
-    if (identify(text, &url, identity) < 0)
+    struct entry *e;
+    if (entry_lookup(book, text, &e) < 0)
         return NULL;
-    const struct entry *e = entry_by_identity(book, identity);
-    return e && e->node && !e->node->has_id ? e->node : NULL;
+    return e->node && !e->node->has_id ? e->node : NULL;
 }
 
 /* The name to try first: a configured one, else the one that last led there. */

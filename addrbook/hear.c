@@ -247,14 +247,10 @@ void addrbook_unwanted(struct addrbook *book, const char *text, struct moment no
 
 int addrbook_forget(struct addrbook *book, const char *text, struct moment now)
 {
-    struct url url;
-    char identity[URL_MAX + 1];
-    int rc = identify(text, &url, identity);
+    struct entry *e;
+    int rc = entry_lookup(book, text, &e);
     if (rc < 0)
         return rc;
-    struct entry *e = entry_by_identity(book, identity);
-    if (!e)
-        return WEFT_ENOTFOUND;
     bury_names(book, e, true, TRACE_TOMBSTONE, now);
     return 0;
 }
@@ -273,14 +269,10 @@ static void lift_ban(struct entry *e)
 
 int addrbook_ban(struct addrbook *book, const char *text, uint64_t until_wall_ns, struct moment now)
 {
-    struct url url;
-    char identity[URL_MAX + 1];
-    int rc = identify(text, &url, identity);
+    struct entry *e;
+    int rc = entry_lookup(book, text, &e);
     if (rc < 0)
         return rc;
-    struct entry *e = entry_by_identity(book, identity);
-    if (!e)
-        return WEFT_ENOTFOUND;
     if (until_wall_ns)
         e->banned_until = until_wall_ns;
     else
@@ -297,12 +289,8 @@ bool addrbook_banned(const struct addrbook *book, const char *text, const uint8_
     const struct node *node = node_id ? node_find(book, node_id) : NULL;
     if (node && entry_banned(list_entry(node->names.next, struct entry, in_node), now.wall_ns))
         return true;
-    struct url url;
-    char identity[URL_MAX + 1];
-    if (identify(text, &url, identity) < 0)
-        return false;
-    const struct entry *e = entry_by_identity(book, identity);
-    return e && entry_banned(e, now.wall_ns);
+    struct entry *e;
+    return entry_lookup(book, text, &e) == 0 && entry_banned(e, now.wall_ns);
 }
 
 /* Nobody vouches for it, but the operator knows it: it is no hearsay. */
@@ -334,14 +322,10 @@ int addrbook_add_banned(struct addrbook *book, const char *text, uint64_t until_
 
 int addrbook_pin(struct addrbook *book, const char *text, bool on, struct moment now)
 {
-    struct url url;
-    char identity[URL_MAX + 1];
-    int rc = identify(text, &url, identity);
+    struct entry *e;
+    int rc = entry_lookup(book, text, &e);
     if (rc < 0)
         return rc;
-    struct entry *e = entry_by_identity(book, identity);
-    if (!e)
-        return WEFT_ENOTFOUND;
     bool rested = entry_given_up(e);
     e->policy.persistent = on;
     book->dirty = true;

@@ -116,6 +116,8 @@ bool is_own(const struct addrbook *book, const char *identity);
 
 struct entry *entry_by_id(const struct addrbook *book, uint32_t id);
 struct entry *entry_by_identity(const struct addrbook *book, const char *identity);
+/* By a URL of its address. Errors: WEFT_EURL, WEFT_ENOTFOUND. */
+int entry_lookup(const struct addrbook *book, const char *text, struct entry **ret_entry);
 
 /* A new entry that is not scheduled. The identity must be new. A full book first gives up the entry
  * it can best spare, so no pointer to another entry survives this call. Unproven gossip is counted

@@ -179,32 +179,6 @@ static size_t report_size(const weft_report *r)
     return size;
 }
 
-static struct book_record to_record(const weft_addrbook_entry *e)
-{
-    static const uint8_t none[16];
-    return (struct book_record){
-        .peer = e->peer,
-        .max_attempts = e->max_attempts,
-        .default_backoff_ns = e->default_backoff_ns,
-        .max_backoff_ns = e->max_backoff_ns,
-        .multiplier = e->multiplier,
-        .attempts = e->attempts,
-        .failed_attempts = e->failed_attempts,
-        .last_success = e->last_success,
-        .backoff_ns = e->backoff_ns,
-        .persistent = e->persistent,
-        .node_id = memcmp(e->node_id, none, sizeof(none)) == 0 ? NULL : e->node_id,
-        .source = e->source,
-        .origin = (uint32_t)e->origin,
-        .last_error = e->last_error,
-        .banned_until = e->banned_until,
-        .added = e->added,
-        .linked = e->linked,
-        .dialing = e->dialing,
-        .next_dial_ns = e->next_dial_ns,
-    };
-}
-
 /* Take one of `size` bytes into a piece with so much room left; the first always fits. */
 static bool take(size_t *room, bool *any, size_t size)
 {
@@ -240,7 +214,7 @@ static void next_piece(const struct answer *a, size_t room, struct book_record *
         const weft_addrbook_entry *e = &r->book->entries[a->entries + p.n_records];
         if (!take(&room, &any, entry_size(e)))
             break;
-        records[p.n_records++] = to_record(e);
+        records[p.n_records++] = record_from_entry(e);
     }
     while (a->incidents + p.n_incidents < r->n_incidents &&
            take(&room, &any, incident_size(&p.incidents[p.n_incidents])))

@@ -40,26 +40,13 @@ void weft_addrbook_unlock(weft_book_lock *lock)
     disk_unlock(lock);
 }
 
-static struct book_record to_record(const weft_addrbook_entry *e)
+/* What is true of a live node alone is in no file. */
+static struct book_record to_file(const weft_addrbook_entry *e)
 {
-    return (struct book_record){
-        .peer = e->peer ? e->peer : "",
-        .max_attempts = e->max_attempts,
-        .default_backoff_ns = e->default_backoff_ns,
-        .max_backoff_ns = e->max_backoff_ns,
-        .multiplier = e->multiplier,
-        .attempts = e->attempts,
-        .failed_attempts = e->failed_attempts,
-        .last_success = e->last_success,
-        .backoff_ns = e->backoff_ns,
-        .persistent = e->persistent,
-        .node_id = memcmp(e->node_id, no_id, NODE_ID) ? e->node_id : NULL,
-        .source = e->source ? e->source : "",
-        .origin = (uint32_t)e->origin,
-        .last_error = e->last_error ? e->last_error : "",
-        .banned_until = e->banned_until,
-        .added = e->added,
-    };
+    struct book_record r = record_from_entry(e);
+    r.linked = r.dialing = false;
+    r.next_dial_ns = 0;
+    return r;
 }
 
 static int encode(const weft_addrbook *book, struct buf *out)
@@ -73,7 +60,7 @@ static int encode(const weft_addrbook *book, struct buf *out)
     if (!records)
         return WEFT_ENOMEM;
     for (size_t i = 0; i < book->count; i++)
-        records[i] = to_record(&book->entries[i]);
+        records[i] = to_file(&book->entries[i]);
     rc = addrbook_encode_records(node_id, records, book->count, out);
     mem_free(records);
     return rc;

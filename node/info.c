@@ -259,6 +259,32 @@ static int by_peer(const void *a, const void *b)
     return strcmp(((const weft_addrbook_entry *)a)->peer, ((const weft_addrbook_entry *)b)->peer);
 }
 
+struct book_record record_from_entry(const weft_addrbook_entry *e)
+{
+    static const uint8_t none[16];
+    return (struct book_record){
+        .peer = e->peer ? e->peer : "",
+        .max_attempts = e->max_attempts,
+        .default_backoff_ns = e->default_backoff_ns,
+        .max_backoff_ns = e->max_backoff_ns,
+        .multiplier = e->multiplier,
+        .attempts = e->attempts,
+        .failed_attempts = e->failed_attempts,
+        .last_success = e->last_success,
+        .backoff_ns = e->backoff_ns,
+        .persistent = e->persistent,
+        .node_id = memcmp(e->node_id, none, sizeof(none)) == 0 ? NULL : e->node_id,
+        .source = e->source ? e->source : "",
+        .origin = (uint32_t)e->origin,
+        .last_error = e->last_error ? e->last_error : "",
+        .banned_until = e->banned_until,
+        .added = e->added,
+        .linked = e->linked,
+        .dialing = e->dialing,
+        .next_dial_ns = e->next_dial_ns,
+    };
+}
+
 weft_addrbook *book_from_records(const struct book_record *records, size_t count)
 {
     weft_addrbook *book = book_new(count);

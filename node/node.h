@@ -452,6 +452,8 @@ void node_check_left(weft_node *node);
 
 /* info.c */
 weft_addrbook *book_from_records(const struct book_record *records, size_t count);
+/* Its strings are the entry's. */
+struct book_record record_from_entry(const weft_addrbook_entry *e);
 
 /* options.c */
 int options_check(const weft_options *options, struct url *ret_self, enum role *ret_role,
