@@ -28,6 +28,10 @@
 
 #include "base/mem.h"
 
+#ifndef TCP_RTO_MAX_MS /* since Linux 6.15, <linux/tcp.h> */
+#define TCP_RTO_MAX_MS 44
+#endif
+
 struct tcp_stream {
     struct sock_stream sock;
     struct addrinfo *addrs, *next; /* addrs: the whole list; next: not tried yet */
@@ -73,11 +77,20 @@ static bool is_loopback(const union sockaddr_any *a)
     return IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
 }
 
+/* Small messages leave at once. And TCP tries again each second at the latest: its pauses double
+ * with each try, to two minutes, and after a few packets lost in a row the next try would come when
+ * the peer has given the link up for its silence. Linux before 6.15 does not know the option: such
+ * a link may end under heavy loss. */
+static void set_options(int fd)
+{
+    int on = 1, rto_max_ms = 1000;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_RTO_MAX_MS, &rto_max_ms, sizeof(rto_max_ms));
+}
+
 static void tcp_describe(struct sock_stream *s)
 {
-    int on = 1;
-    setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-
+    set_options(s->fd);
     union sockaddr_any local, remote;
     socklen_t local_size = sizeof(local), remote_size = sizeof(remote);
     if (getsockname(s->fd, &local.sa, &local_size) < 0 ||

@@ -2,7 +2,11 @@
 
 The mesh of most tests: a publishes 100 messages a second, b is a weftd that looks on, c listens."""
 
+import unittest
+
 import world
+
+TRIES_EACH_SECOND = world.tcp_tries_each_second(), "before Linux 6.15 TCP pauses for longer than a link lives"
 
 
 class Links(world.Case):
@@ -120,6 +124,7 @@ class Links(world.Case):
         """5 % of packets are lost: TCP mends it, no message is missing, no link ends."""
         self.lossy(5)
 
+    @unittest.skipUnless(*TRIES_EACH_SECOND)
     def test_loss_20(self):
         """20 % of packets are lost: as with 5 %, slower."""
         self.lossy(20)
@@ -134,6 +139,19 @@ class Links(world.Case):
             world.time.sleep(1)  # the fault itself: how long the network is away
             self.heal()
             world.time.sleep(1)  # and how long it is there
+        self.never_down(formed)
+        self.complete(self.pub, self.sub)
+
+    @unittest.skipUnless(*TRIES_EACH_SECOND)
+    def test_outage(self):
+        """Eight seconds without a packet: less than the silence that ends a link, and TCP, whose pauses
+        would have grown past it, tries again within a second of the end."""
+        self.trio()
+        formed = self.marks()
+        self.cut(self.c)
+        world.time.sleep(8)  # the fault itself
+        self.heal()
+        self.sub.wait_message(self.pub.last())
         self.never_down(formed)
         self.complete(self.pub, self.sub)
 

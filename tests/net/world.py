@@ -21,6 +21,7 @@ import collections
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -62,6 +63,16 @@ def run(*argv, text=None):
 
 def seconds(value):
     return f"{value:.2f} s"
+
+
+def tcp_tries_each_second():
+    """Whether this kernel knows the option by which weft has TCP try again each second at the latest."""
+    with socket.socket() as sock:
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, 44, 1000)  # TCP_RTO_MAX_MS
+            return True
+        except OSError:
+            return False
 
 
 class Host:
