@@ -168,6 +168,15 @@ static int corrupt(struct addrbook_file *file, size_t at, const char *expected)
     return WEFT_ECORRUPT;
 }
 
+int file_other_version(struct addrbook_file *file, uint32_t version)
+{
+    snprintf(file->where, sizeof(file->where), "byte %u: expected version %u, found %u%s",
+             FILE_MAGIC_SIZE, FILE_VERSION, version,
+             version > FILE_VERSION && version <= FILE_VERSION_NEWER ? ": a newer weft wrote it"
+                                                                     : "");
+    return WEFT_EVERSION;
+}
+
 static int check_header(const uint8_t *data, size_t size, struct addrbook_file *file)
 {
     if (size < FILE_MAGIC_SIZE || memcmp(data, FILE_MAGIC, FILE_MAGIC_SIZE) != 0)
@@ -175,11 +184,7 @@ static int check_header(const uint8_t *data, size_t size, struct addrbook_file *
     if (size < FILE_HEADER_SIZE)
         return corrupt(file, size, "version and node id, but the file ends");
     uint32_t version = load_u32(data + FILE_MAGIC_SIZE);
-    if (version == FILE_VERSION)
-        return 0;
-    snprintf(file->where, sizeof(file->where), "byte %u: expected version %u, found %u",
-             FILE_MAGIC_SIZE, FILE_VERSION, version);
-    return WEFT_EVERSION;
+    return version == FILE_VERSION ? 0 : file_other_version(file, version);
 }
 
 static int check_trailer(const uint8_t *data, size_t size, size_t count, struct addrbook_file *file)

@@ -210,12 +210,15 @@ bool gossip_full(const struct addrbook *book, const char *source);
 #define FILE_TRAILER "WEFTEND."
 #define FILE_MAGIC_SIZE 8u
 #define FILE_VERSION 1u
+#define FILE_VERSION_NEWER 15u /* up to here a later weft may have written it; above it is damage */
 #define FILE_HEADER_SIZE (FILE_MAGIC_SIZE + 4u + NODE_ID_SIZE)
 #define FILE_TRAILER_SIZE (FILE_MAGIC_SIZE + 4u + 4u)
 #define FILE_RECORD_HEADER 8u
 #define FILE_RECORD_MAX 4096u /* bytes of one AddrbookEntry; ours stay under 1,200 */
 
 uint32_t file_checksum(const uint8_t *data, size_t size);
+/* Says so in file->where. Returns WEFT_EVERSION. */
+int file_other_version(struct addrbook_file *file, uint32_t version);
 
 /* ---- dial.c ---- */
 

@@ -9,10 +9,14 @@
  * nodes, but a record's length begins with two zero bytes, which no text holds. The sum makes it
  * unlikely of all else.
  *
+ * A file of a newer weft is not ours to judge: what we do not know in it would look damaged, and be
+ * lost by the repair. It is refused, unless its number alone is what is damaged.
+ *
  * A file made to be searched for long is given up: what was found until then is kept. */
 #include "addrbook/private.h"
 
 #include <stdio.h>
+#include <zlib.h>
 
 #define SEARCH_MAX ((size_t)1 << 30) /* bytes summed up while searching: about a second */
 
@@ -123,6 +127,24 @@ static bool sum_is_right(const struct walk *w)
     return load_u32(w->data + at) == file_checksum(w->data, at);
 }
 
+/* Is it, apart from the number of its version, a sound file of ours? */
+static bool is_ours_but_version(const struct walk *w)
+{
+    uint8_t ours[4];
+    size_t rest = FILE_MAGIC_SIZE + sizeof(ours), at = w->size - 4;
+    store_u32(ours, FILE_VERSION);
+    uint32_t sum = (uint32_t)crc32_z(crc32_z(0, w->data, FILE_MAGIC_SIZE), ours, sizeof(ours));
+    return load_u32(w->data + at) == (uint32_t)crc32_z(sum, w->data + rest, at - rest);
+}
+
+static bool is_another_version(const struct walk *w, uint32_t version)
+{
+    if (version == FILE_VERSION)
+        return false;
+    return sum_is_right(w) || (version > FILE_VERSION && version <= FILE_VERSION_NEWER &&
+                               !is_ours_but_version(w));
+}
+
 /* The header, and where the records begin: behind it, unless bytes of it are missing or too many.
  */
 static int check_header(struct walk *w, struct addrbook_file *file, size_t *ret_at)
@@ -131,11 +153,8 @@ static int check_header(struct walk *w, struct addrbook_file *file, size_t *ret_
     bool whole = w->size >= FILE_HEADER_SIZE;
     bool magic = whole && memcmp(w->data, FILE_MAGIC, FILE_MAGIC_SIZE) == 0;
     uint32_t version = whole ? load_u32(w->data + FILE_MAGIC_SIZE) : 0;
-    if (magic && version != FILE_VERSION && sum_is_right(w)) {
-        snprintf(file->where, sizeof(file->where), "byte %u: expected version %u, found %u",
-                 FILE_MAGIC_SIZE, FILE_VERSION, version);
-        return WEFT_EVERSION;
-    }
+    if (magic && is_another_version(w, version))
+        return file_other_version(file, version);
     size_t first = whole && begins_at(w, FILE_HEADER_SIZE) ? FILE_HEADER_SIZE : search(w, 0);
     bool moved = first < FILE_HEADER_SIZE || !whole;
     d->owner_known = !moved && (magic || version == FILE_VERSION);
@@ -208,7 +227,7 @@ static int take_found(struct walk *w, struct addrbook_file *file)
 
 static int repair(struct walk *w, struct addrbook_file *file)
 {
-    size_t at;
+    size_t at = 0;
     int rc = check_header(w, file, &at);
     if (rc == 0)
         rc = walk_records(w, at);

@@ -40,6 +40,8 @@ static int errno_error(int error)
 
 int disk_read(const char *path, struct buf *out)
 {
+    if (disk_is_special(path))
+        return WEFT_ENOTSUP;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? WEFT_ENOTFOUND : errno_error(errno);
@@ -180,7 +182,7 @@ int disk_lock(const char *file, weft_book_lock **ret_lock, char *text, size_t si
     char path[DISK_PATH], lock_path[DISK_PATH];
     long holder = 0;
     if (disk_is_special(file)) {
-        snprintf(text, size, "address book %.900s: not an ordinary file; name another", file);
+        snprintf(text, size, "address book %.900s: not a regular file; name another", file);
         return WEFT_ENOTSUP;
     }
     int rc = resolve(file, path);

@@ -22,8 +22,8 @@ struct weft_book_lock {
 int disk_lock(const char *file, weft_book_lock **ret_lock, char *text, size_t size);
 void disk_unlock(weft_book_lock *lock);
 
-/* Append what the file holds. Errors: WEFT_ENOTFOUND, WEFT_EACCESS, WEFT_EIO, WEFT_ELIMIT (buffer),
- * WEFT_ENOMEM. */
+/* Append what the file holds. Errors: WEFT_ENOTFOUND, WEFT_ENOTSUP (special), WEFT_EACCESS,
+ * WEFT_EIO, WEFT_ELIMIT (buffer), WEFT_ENOMEM. */
 int disk_read(const char *path, struct buf *out);
 
 /* Reading a device or a pipe may wait for ever, and saving would put a file in its place. */

@@ -88,7 +88,7 @@ int weft_addrbook_repair(const char *path, weft_addrbook **ret_book,
     char where[WHERE_SIZE] = "", text[2 * WHERE_SIZE];
     if (!path || !ret_book || !ret_damage)
         return WEFT_EINVAL;
-    int rc = disk_is_special(path) ? WEFT_ENOTSUP : read_book(path, &file, &damage, where);
+    int rc = read_book(path, &file, &damage, where);
     weft_addrbook *book = rc == 0 ? to_book(&file) : NULL;
     if (book) {
         *ret_book = book;
@@ -98,7 +98,7 @@ int weft_addrbook_repair(const char *path, weft_addrbook **ret_book,
     rc = rc < 0 ? rc : WEFT_ENOMEM;
     snprintf(text, sizeof(text), "address book %.400s: %s", path,
              where[0]             ? where
-             : rc == WEFT_ENOTSUP ? "not an ordinary file"
+             : rc == WEFT_ENOTSUP ? "not a regular file"
                                   : weft_strerror(rc));
     if (ret_error_text)
         *ret_error_text = mem_strdup(text);

@@ -93,17 +93,25 @@ int live_command(const struct job *job, struct session *s, const char *verb,
 /* ---- Both --------------------------------------------------------------------------------------
  */
 
-static bool is_folder(const char *file)
+/* What stands there that is no regular file, or NULL. */
+static const char *special(const char *file)
 {
     struct stat s;
-    return stat(file, &s) == 0 && S_ISDIR(s.st_mode);
+    if (stat(file, &s) < 0 || S_ISREG(s.st_mode))
+        return NULL;
+    return S_ISDIR(s.st_mode)    ? "a folder"
+           : S_ISFIFO(s.st_mode) ? "a pipe"
+           : S_ISSOCK(s.st_mode) ? "a socket"
+                                 : "a device";
 }
 
 int book_unreadable(const char *file, int error)
 {
-    if (is_folder(file))
-        return failure("%s: a folder; name the file of an address book, or the URL of a live node",
-                       file);
+    const char *what = special(file);
+    if (what)
+        return failure("%s: %s, not a regular file; name the file of an address book, or the URL "
+                       "of a live node",
+                       file, what);
     return failure("%s: %s%s", file, weft_strerror(error),
                    error == WEFT_ENOTFOUND ? "; a live node is asked by its URL"
                    : error == WEFT_ECORRUPT

@@ -25,8 +25,13 @@ static int read_file(const struct job *job, struct finding *f)
     int rc = weft_addrbook_repair(job->book, &f->book, &f->damage, &text);
     if (rc == 0)
         return EXIT_OK;
-    failure("%s%s", text ? text : weft_strerror(rc),
-            rc == WEFT_ECORRUPT ? "; nothing of it can be used" : "");
+    if (rc == WEFT_ENOTSUP)
+        book_unreadable(job->book, rc);
+    else
+        failure("%s%s", text ? text : weft_strerror(rc),
+                rc == WEFT_ECORRUPT    ? "; nothing of it can be used"
+                : rc == WEFT_EVERSION ? "; check it with that one, nothing was changed"
+                                       : "");
     weft_free(text);
     return EXIT_FAILED;
 }

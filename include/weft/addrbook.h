@@ -28,7 +28,7 @@ typedef struct weft_book_lock weft_book_lock;
  * with the id of this process in it. On failure *ret_error_text (if given) is a sentence that names
  * the file, who holds it and the remedy, or NULL; free it with weft_free. [any]
  * Errors: WEFT_EBUSY (a node or another tool has it), WEFT_ENOTFOUND (no such folder),
- * WEFT_ENOTSUP (not an ordinary file), WEFT_EACCESS, WEFT_EIO, WEFT_ENOSPC, WEFT_EMFILE,
+ * WEFT_ENOTSUP (not a regular file), WEFT_EACCESS, WEFT_EIO, WEFT_ENOSPC, WEFT_EMFILE,
  * WEFT_ENOMEM. */
 WEFT_API int weft_addrbook_lock(const char *file, weft_book_lock **ret_lock, char **ret_error_text);
 /* NULL is ignored. [any] */
@@ -63,9 +63,9 @@ typedef struct weft_addrbook_damage {
 } weft_addrbook_damage;
 
 /* Read an address-book file as far as its records are sound. Changes nothing. On failure
- * *ret_error_text (if given) is a sentence or NULL. [any] Errors: WEFT_ENOTFOUND, WEFT_EACCESS,
- * WEFT_EIO, WEFT_ECORRUPT (no address book: neither its header nor any entry), WEFT_EVERSION,
- * WEFT_ELIMIT (64 MiB), WEFT_ENOMEM. */
+ * *ret_error_text (if given) is a sentence or NULL. [any] Errors: WEFT_ENOTFOUND, WEFT_ENOTSUP (not
+ * a regular file), WEFT_EACCESS, WEFT_EIO, WEFT_ECORRUPT (no address book: neither its header nor
+ * any entry), WEFT_EVERSION (a newer weft wrote it), WEFT_ELIMIT (64 MiB), WEFT_ENOMEM. */
 WEFT_API int weft_addrbook_repair(const char *file, weft_addrbook **ret_book,
                                   weft_addrbook_damage *ret_damage, char **ret_error_text);
 

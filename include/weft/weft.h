@@ -403,7 +403,8 @@ WEFT_API int weft_node_fetch_addrbook(weft_node *node, const char *url, int time
                                       weft_addrbook **ret_book);
 
 /* Read an address-book file. Changes nothing. [any]
- * Errors: WEFT_ENOTFOUND, WEFT_EACCESS, WEFT_EIO, WEFT_ECORRUPT, WEFT_EVERSION, WEFT_ENOMEM. */
+ * Errors: WEFT_ENOTFOUND, WEFT_ENOTSUP (not a regular file), WEFT_EACCESS, WEFT_EIO, WEFT_ECORRUPT,
+ * WEFT_EVERSION (a newer weft wrote it), WEFT_ELIMIT (64 MiB), WEFT_ENOMEM. */
 WEFT_API int weft_addrbook_load(const char *file, weft_addrbook **ret_book);
 WEFT_API void weft_addrbook_free(weft_addrbook *book);
 

@@ -251,7 +251,7 @@ TEST(file, says_where)
     CHECK_STR(file.where, "byte 0: expected \"WEFTBOOK\", the start of an address book");
     out.data[11] = 9;
     CHECK_EQ(addrbook_decode(out.data, out.len, &file), WEFT_EVERSION);
-    CHECK_STR(file.where, "byte 8: expected version 1, found 9");
+    CHECK_STR(file.where, "byte 8: expected version 1, found 9: a newer weft wrote it");
     out.data[11] = 1;
     out.data[20] ^= 1;
     CHECK_EQ(addrbook_decode(out.data, out.len, &file), WEFT_ECORRUPT);

@@ -239,7 +239,27 @@ TEST(repair, another_version)
     size_t at = s.bytes.len - 4;
     store_u32(s.bytes.data + at, (uint32_t)crc32_z(0, s.bytes.data, at));
     CHECK_EQ(repair(s.bytes.data, s.bytes.len, &file, &damage), WEFT_EVERSION);
-    CHECK_STR(file.where, "byte 8: expected version 1, found 2");
+    CHECK_STR(file.where, "byte 8: expected version 1, found 2: a newer weft wrote it");
+    sample_close(&s);
+}
+
+/* Neither is one whose rest looks damaged to us: it may be cut off, or of another form. */
+TEST(repair, a_newer_version_is_not_damage)
+{
+    struct sample s;
+    struct addrbook_file file;
+    struct addrbook_damage damage;
+    sample_open(&s);
+    s.bytes.data[11] = 3;
+    s.bytes.data[s.starts[2] + 12] ^= 1;
+    CHECK_EQ(repair(s.bytes.data, s.bytes.len, &file, &damage), WEFT_EVERSION);
+    CHECK(strstr(file.where, "newer"));
+    CHECK_EQ(repair(s.bytes.data, s.starts[3], &file, &damage), WEFT_EVERSION);
+    CHECK_EQ(repair(s.bytes.data, HEADER, &file, &damage), WEFT_EVERSION);
+    s.bytes.data[8] = 0x40; /* no weft counts so far: the number is damaged as well */
+    CHECK_EQ(repair(s.bytes.data, s.bytes.len, &file, &damage), 0);
+    CHECK_EQ(file.count, RECORDS - 1);
+    addrbook_file_fini(&file);
     sample_close(&s);
 }
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -352,7 +353,7 @@ class Damage(Books):
                 f"bytes 28 to {self.first_end - 1}"
         remedy = f"'weft addrbook check {self.file} --repair' keeps what is sound"
         self.assertEqual(self.book("check", code=1), f"{self.file}: {words}\n{remedy}")
-        self.assertIn("a folder; name the file", self.fails("dump", of=os.path.dirname(self.file)))
+        self.assertIn("a folder, not a regular file; name the file", self.fails("dump", of=os.path.dirname(self.file)))
         found = json.loads(self.book("check", "--json", code=1))
         self.assertEqual((found["sound"], found["entries"], found["entries_expected"], found["damage"]),
                          (False, 2, 3, [{"from": 28, "to": self.first_end}]))
@@ -393,6 +394,33 @@ class Damage(Books):
         self.assertRegex(self.fails("check"), "byte 0: expected .*nothing of it can be used")
         self.fails("check", "--repair")
         self.assertEqual(self.content(), b"self: tcp://0.0.0.0:7400/x\n")
+
+    def test_a_newer_weft_wrote_it(self):
+        with open(self.file, "r+b") as file:
+            file.seek(8)
+            file.write(b"\0\0\0\2" + self.sound[12:-4] + b"what we do not know")
+        newer = self.content()
+        for args in ((), ("--json",), ("--repair",)):
+            self.assertRegex(self.fails("check", *args), "expected version 1, found 2: a newer weft wrote it; .*"
+                                                         "nothing was changed$")
+        self.assertIn("a newer weft wrote it", self.fails("dump"))
+        self.assertIn("a newer weft wrote it", self.fails("add", ARM))
+        self.assertEqual(self.content(), newer)
+        self.assertEqual(os.listdir(self.folder), ["book"])
+
+    def test_what_is_no_regular_file(self):
+        """A pipe would be waited for."""
+        pipe, door = os.path.join(self.folder, "pipe"), os.path.join(self.folder, "door")
+        os.mkfifo(pipe)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(door)
+            for path, what in ((pipe, "a pipe"), ("/dev/zero", "a device"), (door, "a socket"),
+                               (self.folder, "a folder")):
+                for args in (("dump",), ("why", ARM), ("check",), ("check", "--json")):
+                    self.assertIn(f"{path}: {what}, not a regular file", self.fails(*args, of=path))
+                self.assertIn(f"{path}: {what}, not a regular file", self.fails("merge", path))
+                for args in (("add", ARM), ("ban", ARM), ("merge", self.file), ("check", "--repair")):
+                    self.assertIn(f"{path}: not a regular file", self.fails(*args, of=path))
 
     def test_a_router_goes_on_with_what_is_sound(self):
         router = harness.Router(self, "lab.a")

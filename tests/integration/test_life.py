@@ -149,7 +149,7 @@ class Life(harness.Case):
         for make, remove in ((os.mkfifo, os.remove), (os.mkdir, os.rmdir),
                              (lambda path: os.symlink("/dev/zero", path), os.remove)):
             make(router.addrbook)
-            self.fails(router, router.addrbook + ": not an ordinary file")
+            self.fails(router, router.addrbook + ": not a regular file")
             self.assertEqual([path for path in os.listdir(self.folder) if "corrupt" in path], [])
             remove(router.addrbook)
 

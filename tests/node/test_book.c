@@ -190,7 +190,7 @@ TEST(book, where_no_lock_can_be)
     CHECK(strstr(text, nowhere));
     weft_free(text);
     CHECK_EQ(weft_addrbook_lock(folder, &lock, &text), WEFT_ENOTSUP);
-    CHECK(strstr(text, "not an ordinary file"));
+    CHECK(strstr(text, "not a regular file"));
     weft_free(text);
     fx_rmdir(folder);
 }
