@@ -45,7 +45,7 @@ int mesh_query(struct mesh *m, struct mesh_link *l, const struct query_msg *quer
         nonce = mesh_stamp(m, now);
     int rc = send_whole(m, l, &c, true, nonce);
     if (rc < 0)
-        return rc == WEFT_EAGAIN ? WEFT_ELIMIT : rc;
+        return rc == WEFT_EAGAIN ? WEFT_ELIMIT : rc == WEFT_ELIMIT ? WEFT_ETOOBIG : rc;
     *asked =
         (struct asking){.token = token, .nonce = nonce, .deadline = now.mono_ns + ASK_TIMEOUT_NS};
     link_arm(m, l, asked->deadline);

@@ -199,8 +199,8 @@ int mesh_ask_book(struct mesh *mesh, struct mesh_link *link, uint64_t token, str
 /* Ask for a report, or command (feature INFO). ops->told follows for each piece of the answer and
  * ops->answer at its end: with WEFT_ETIMEDOUT after 10 s without a piece, WEFT_ELIMIT for more than
  * 256 MiB of it, WEFT_ELOST or WEFT_ECLOSED when the link goes, or what the other side refused it
- * with. Errors: WEFT_ENOTSUP, WEFT_ELIMIT (one at a time; or larger than the other side takes),
- * WEFT_ENOMEM. */
+ * with. Errors: WEFT_ENOTSUP, WEFT_ELIMIT (one at a time), WEFT_ETOOBIG (larger than the other side
+ * takes), WEFT_ENOMEM. */
 int mesh_query(struct mesh *mesh, struct mesh_link *link, const struct query_msg *query,
                uint64_t token, struct moment now);
 

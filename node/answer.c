@@ -30,7 +30,6 @@
 /* At most so many bytes each takes on the wire, besides its strings. */
 #define PEER_BYTES 512u
 #define ROUTE_BYTES 256u
-#define ROUTE_BYTES_COMMON 32u /* what it mostly takes */
 #define ENTRY_BYTES 256u
 #define INCIDENT_BYTES 64u
 
@@ -153,7 +152,7 @@ static size_t peer_size(const weft_peer_info *p)
            text_size(p->state) + text_size(p->last_error);
 }
 
-static size_t route_size(const weft_route_info *r)
+static size_t route_size_max(const weft_route_info *r)
 {
     return ROUTE_BYTES + text_size(r->route) + text_size(r->peer) + text_size(r->via);
 }
@@ -173,7 +172,7 @@ static size_t report_size(const weft_report *r)
 {
     size_t size = r->n_peers * sizeof(*r->peers);
     for (size_t i = 0; i < r->n_routes; i++)
-        size += ROUTE_BYTES_COMMON + route_size(&r->routes[i]) - ROUTE_BYTES;
+        size += route_size(&r->routes[i]);
     for (size_t i = 0; r->book && i < r->book->count; i++)
         size += entry_size(&r->book->entries[i]);
     return size;
@@ -208,7 +207,7 @@ static void next_piece(const struct answer *a, size_t room, struct book_record *
     while (a->peers + p.n_peers < r->n_peers && take(&room, &any, peer_size(&p.peers[p.n_peers])))
         p.n_peers++;
     while (a->routes + p.n_routes < r->n_routes &&
-           take(&room, &any, route_size(&p.routes[p.n_routes])))
+           take(&room, &any, route_size_max(&p.routes[p.n_routes])))
         p.n_routes++;
     while (a->entries + p.n_records < n_entries && p.n_records < RECORDS_MAX) {
         const weft_addrbook_entry *e = &r->book->entries[a->entries + p.n_records];
@@ -296,18 +295,19 @@ static int build(weft_node *node, struct answer *a, char *text)
                  (unsigned long long)routes);
         return WEFT_ELIMIT;
     }
-    int rc = report_build(node, a->query.parts, about, &a->report);
+    int rc = report_build(node, a->query.parts, about, REPORT_BYTES_MAX, &a->report);
     if (rc == WEFT_EROUTE)
         weft_route_explain(about, text, TEXT_SIZE);
-    if (rc < 0)
-        return rc;
-    size_t size = report_size(a->report);
-    if (size > REPORT_BYTES_MAX) {
+    size_t size = rc == 0 ? report_size(a->report) : 0;
+    if (rc == WEFT_ELIMIT || size > REPORT_BYTES_MAX) {
         snprintf(text, TEXT_SIZE,
-                 "the report takes %zu MiB, more than is told at once: ask for one route",
-                 size >> 20);
+                 "the report takes more than %zu MiB, the most that is told at once: ask for one "
+                 "route",
+                 REPORT_BYTES_MAX >> 20);
         return WEFT_ELIMIT;
     }
+    if (rc < 0)
+        return rc;
     if (size > SMALL_BYTES && node->answer_bytes + size > KEPT_BYTES_MAX) {
         snprintf(text, TEXT_SIZE, "this node is answering others: ask again later");
         return WEFT_ELIMIT;

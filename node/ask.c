@@ -57,6 +57,7 @@ static void explain(struct ask *q)
                       : q->error == WEFT_ENOTSUP    ? "is not of a version that can be asked"
                       : q->error == WEFT_ETIMEDOUT  ? "did not answer in time"
                       : q->error == WEFT_ELIMIT     ? "is being asked already: wait for that answer"
+                      : q->error == WEFT_ETOOBIG    ? "takes no frame as large as this command"
                       : q->error == WEFT_ELOST      ? "is gone: the link broke before it answered"
                       : q->error == WEFT_EMALFORMED ? "did not tell all that it was asked for"
                                                     : NULL;
@@ -204,7 +205,7 @@ static void run_ask(weft_node *node, struct command *command)
     struct ask *q = container_of(command, struct ask, command);
     list_push(&node->asked, &q->node);
     if (!q->remote) {
-        finish(node, q, report_build(node, q->parts, q->route, &q->report));
+        finish(node, q, report_build(node, q->parts, q->route, SIZE_MAX, &q->report));
         return;
     }
     int rc = ask_link(node, q);
@@ -351,7 +352,7 @@ struct building {
 static int run_build(weft_node *node, void *arg)
 {
     const struct building *b = arg;
-    return report_build(node, b->query->parts, b->query->route, b->ret_report);
+    return report_build(node, b->query->parts, b->query->route, SIZE_MAX, b->ret_report);
 }
 
 int weft_node_inspect(weft_node *node, const char *url, const weft_query *query, int timeout_ms,

@@ -69,8 +69,18 @@ struct routes {
     const struct route *about; /* NULL: all */
     weft_route_info *items;
     size_t count, cap;
+    size_t size, max; /* bytes that these take, by route_size; more than max end it */
     bool failed;
 };
+
+size_t route_size(const weft_route_info *r)
+{
+    const char *texts[] = {r->route, r->peer, r->via};
+    size_t size = ROUTE_BYTES_COMMON;
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        size += texts[i] ? strlen(texts[i]) : 0;
+    return size;
+}
 
 bool route_concerns(const struct route *a, const struct route *b)
 {
@@ -129,7 +139,7 @@ static void fill_traffic(weft_node *node, weft_route_info *r, const struct route
 static void add_route(void *ctx, const struct router_info *info)
 {
     struct routes *out = ctx;
-    if (out->failed || !is_wanted(out, info->route))
+    if (out->failed || out->size > out->max || !is_wanted(out, info->route))
         return;
     if (out->count == out->cap) {
         out->failed = true;
@@ -148,6 +158,7 @@ static void add_route(void *ctx, const struct router_info *info)
         .matches = info->matches,
         .schema = info->schema,
     };
+    out->size += route_size(r);
     fill_traffic(out->node, r, info);
 }
 
@@ -166,10 +177,10 @@ void routes_sort(weft_route_info *routes, size_t count)
         qsort(routes, count, sizeof(*routes), by_route);
 }
 
-int routes_take(weft_node *node, const struct route *about, weft_route_info **ret_routes,
-                size_t *ret_count)
+int routes_take(weft_node *node, const struct route *about, size_t max,
+                weft_route_info **ret_routes, size_t *ret_count)
 {
-    struct routes out = {.node = node, .about = about};
+    struct routes out = {.node = node, .about = about, .max = max};
     struct router_counts n;
     router_count(mesh_router(node->mesh), &n);
     out.cap = (size_t)n.local_intents + n.local_interests + n.remote_intents + n.remote_interests;
@@ -177,9 +188,9 @@ int routes_take(weft_node *node, const struct route *about, weft_route_info **re
     if (!out.items)
         return WEFT_ENOMEM;
     router_each(mesh_router(node->mesh), add_route, &out);
-    if (out.failed) {
+    if (out.failed || out.size > max) {
         weft_routes_free(out.items, out.count);
-        return WEFT_ENOMEM;
+        return out.failed ? WEFT_ENOMEM : WEFT_ELIMIT;
     }
     weft_route_info *fitted =
         about ? mem_realloc(out.items, (out.count + 1) * sizeof(*fitted)) : NULL;
@@ -199,7 +210,7 @@ struct wanted_routes {
 static int run_routes(weft_node *node, void *arg)
 {
     const struct wanted_routes *w = arg;
-    return routes_take(node, NULL, w->ret_routes, w->ret_count);
+    return routes_take(node, NULL, SIZE_MAX, w->ret_routes, w->ret_count);
 }
 
 int weft_node_routes(weft_node *node, weft_route_info **ret_routes, size_t *ret_count)

@@ -119,7 +119,8 @@ void weft_report_free(weft_report *r)
     mem_free(r);
 }
 
-static int fill_report(weft_node *node, uint32_t parts, const struct route *about, weft_report *r)
+static int fill_report(weft_node *node, uint32_t parts, const struct route *about,
+                       size_t max_routes_size, weft_report *r)
 {
     int rc = 0;
     if (parts & WEFT_PART_STATUS)
@@ -127,7 +128,7 @@ static int fill_report(weft_node *node, uint32_t parts, const struct route *abou
     if (rc == 0 && (parts & WEFT_PART_PEERS))
         rc = peers_take(node, true, &r->peers, &r->n_peers);
     if (rc == 0 && (parts & WEFT_PART_ROUTES))
-        rc = routes_take(node, about, &r->routes, &r->n_routes);
+        rc = routes_take(node, about, max_routes_size, &r->routes, &r->n_routes);
     if (rc == 0 && (parts & WEFT_PART_BOOK))
         rc = book_take(node, &r->book);
     if (rc == 0 && (parts & WEFT_PART_INCIDENTS))
@@ -135,7 +136,8 @@ static int fill_report(weft_node *node, uint32_t parts, const struct route *abou
     return rc;
 }
 
-int report_build(weft_node *node, uint32_t parts, const char *route, weft_report **ret_report)
+int report_build(weft_node *node, uint32_t parts, const char *route, size_t max_routes_size,
+                 weft_report **ret_report)
 {
     struct route about;
     if (route && route_parse(route, strlen(route), &about, NULL) < 0)
@@ -143,7 +145,7 @@ int report_build(weft_node *node, uint32_t parts, const char *route, weft_report
     weft_report *r = mem_zalloc(sizeof(*r));
     if (!r)
         return WEFT_ENOMEM;
-    int rc = fill_report(node, parts, route ? &about : NULL, r);
+    int rc = fill_report(node, parts, route ? &about : NULL, max_routes_size, r);
     if (rc < 0)
         weft_report_free(r);
     else

@@ -115,7 +115,8 @@ typedef struct weft_command {
 
 /* Have this node (url NULL) or a linked peer do something. *ret_text (if given) is what it said,
  * also on failure, or NULL; free it with weft_free. [any but loop; with url NULL any] Errors: as
- * weft_node_inspect; WEFT_ENOTSUP for an unknown verb; and what the command fails with. */
+ * weft_node_inspect; WEFT_ENOTSUP for an unknown verb; WEFT_ETOOBIG if verb and arguments are more
+ * than a frame the peer takes; and what the command fails with. */
 WEFT_API int weft_node_command(weft_node *node, const char *url, const weft_command *command,
                                int timeout_ms, char **ret_text);
 

@@ -461,7 +461,7 @@ TEST(inquiry, a_piece_that_does_not_go_out)
     CHECK_EQ(ask(&s), WEFT_ELIMIT);
     seen.send_fails = 0;
     struct query_msg q = {.route = text};
-    CHECK_EQ(mesh_query(s.node->mesh, s.link, &q, TOKEN, now_of(&s)), WEFT_ELIMIT);
+    CHECK_EQ(mesh_query(s.node->mesh, s.link, &q, TOKEN, now_of(&s)), WEFT_ETOOBIG);
     net_settle(s.node);
     net_run(s.net, NS_PER_SEC);
     CHECK(s.node->answers == 0 && !s.end->got_end); /* none of these has harmed the link */

@@ -402,3 +402,26 @@ TEST(command, not_from_whom_we_dialled)
     weft_node_close(b);
     fx_rmdir(folder);
 }
+
+/* Larger than any frame the other side takes: it is not sent, and said so. */
+TEST(command, larger_than_a_frame)
+{
+    enum { FRAME = 64 << 10 };
+    weft_options o = fx_options("tcp://127.0.0.1:0/a");
+    o.max_frame = FRAME;
+    weft_node *a = fx_open_options(&o);
+    weft_node *b = fx_open(NULL, weft_node_url(a), NULL);
+    CHECK_EQ(weft_node_wait_peers(b, 1, WAIT_MS), 0);
+    char *word = malloc(FRAME + 1), *text = NULL;
+    CHECK(word != NULL);
+    memset(word, 'x', FRAME);
+    word[FRAME] = '\0';
+    const char *const args[] = {word, NULL};
+    weft_command c = {.verb = "log", .args = args};
+    CHECK_EQ(weft_node_command(b, weft_node_url(a), &c, WAIT_MS, &text), WEFT_ETOOBIG);
+    CHECK(text && strstr(text, "takes no frame as large as this command"));
+    weft_free(text);
+    free(word);
+    weft_node_close(b);
+    weft_node_close(a);
+}
