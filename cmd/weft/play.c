@@ -281,11 +281,19 @@ static bool wait_for_interest(struct player *p, int *ret_code)
 /* ---- Playing -----------------------------------------------------------------------------------
  */
 
+/* At most 292 years, whatever the file and the rate say: added to a time of the clock it does not
+ * overflow. */
+static uint64_t whole_ns(double ns)
+{
+    const uint64_t most = INT64_MAX;
+    return ns < (double)most ? (uint64_t)ns : most;
+}
+
 /* When something at `at_ns` of the file is to be sent in this round. */
 static uint64_t due_at(const struct player *p, uint64_t round, uint64_t at_ns)
 {
     double since = (double)at_ns + (double)round * (double)p->contents.duration_ns;
-    return p->start + (uint64_t)(since / p->rate);
+    return p->start + whole_ns(since / p->rate);
 }
 
 static void draw(struct player *p, uint64_t done_ns)
@@ -312,7 +320,7 @@ static bool keep_pace(struct player *p, uint64_t round, uint64_t at_ns)
             draw(p, at_ns);
             return true;
         }
-        uint64_t ahead = (uint64_t)((double)(due - now) * p->rate);
+        uint64_t ahead = whole_ns((double)(due - now) * p->rate);
         draw(p, ahead < at_ns ? at_ns - ahead : 0);
     }
 }

@@ -4,10 +4,12 @@ import json
 import os
 import pty
 import signal
+import struct
 import subprocess
 import sys
 import termios
 import time
+import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 import harness  # noqa: E402  (found by the line above)
@@ -231,6 +233,25 @@ class Played(Recording):
             file.write(content[:len(content) - end - 1] + b"!" + content[len(content) - end:])
         info = self.info(code=1)
         self.assertEqual((info["messages"], info["damaged"]), (2, True))
+
+    def test_a_moment_that_is_never(self):
+        """Further away than a clock of 64 bits counts: it is waited for, not sent at once."""
+        def message(at_ns, text):
+            body = struct.pack(">BQQHH", 1, at_ns, 0, 9, 9) + b"T@lab.a.x" + b"tcp://x/y" + text
+            size = struct.pack(">I", len(body))
+            return size + struct.pack(">I", zlib.crc32(size + body)) + body
+
+        head = b"\x89weftre\n" + struct.pack(">IQ", 1, 0)
+        with open(self.file, "wb") as out:
+            out.write(head + struct.pack(">I", zlib.crc32(head)) + message(0, b"now") + message(2 ** 63, b"never"))
+        a = self.router("lab.a")
+        for rate in ("0.5", "0.000001"):
+            sub = self.subscriber(a, "*@lab.**", "--count", "1")
+            player = self.weft("play", self.file, "-P", a.sock, "--rate", rate)
+            self.assertEqual(sub.expect_exit(0), ["now"])
+            player.process.send_signal(signal.SIGINT)
+            player.expect_exit(0)
+            self.assertIn("played 1 messages", "\n".join(player.lines))
 
     def test_a_signal_ends_it(self):
         a = self.router("lab.a")
