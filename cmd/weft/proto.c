@@ -76,11 +76,10 @@ static int start(const struct proto *proto, pid_t *ret_pid, int *ret_fd)
     return failure("cannot start protoc: %s", strerror(rc));
 }
 
+/* All of it, or more than SET_MAX. */
 static bool read_all(int fd, struct typed_buffer *b)
 {
-    for (;;) {
-        if (b->size > SET_MAX)
-            return false;
+    while (b->size <= SET_MAX) {
         b->data = xresize(b->data, b->size + READ_SIZE);
         ssize_t n = read(fd, b->data + b->size, READ_SIZE);
         if (n == 0)
@@ -89,6 +88,7 @@ static bool read_all(int fd, struct typed_buffer *b)
             return false;
         b->size += n > 0 ? (size_t)n : 0;
     }
+    return true; /* the rest is not wanted */
 }
 
 int proto_load(struct proto *proto)
@@ -103,7 +103,11 @@ int proto_load(struct proto *proto)
     close(fd);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    if (set.size > SET_MAX) /* it failed at writing the rest */
+        code = failure("%s and what it imports make more than %zu MiB of descriptors; give only "
+                       "the files with the types of the routes",
+                       proto->files.items[0], SET_MAX >> 20);
+    else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         code = failure("protoc does not take %s%s; see what it says above", proto->files.items[0],
                        proto->files.count > 1 ? " and the other files" : "");
     else if (!whole)

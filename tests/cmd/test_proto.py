@@ -299,6 +299,16 @@ class Misuse(harness.Case):
         proc.expect_exit(1)
         self.assertIn("apt install protobuf-compiler", proc.lines[0])
 
+    def test_more_descriptors_than_are_taken(self):
+        """Said so, not that protoc failed, which it does where nobody reads on."""
+        with open(os.path.join(self.folder, "protoc"), "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\nexec head -c 67200000 /dev/zero\n")
+        os.chmod(file.name, 0o755)
+        proc = self.spawn("weft", ["/usr/bin/env", f"PATH={self.folder}:{os.environ['PATH']}", harness.program("weft"),
+                                   "sub", ROUTE, "--proto", KINDS, "-P", NOWHERE])
+        proc.expect_exit(1)
+        self.assertIn("make more than 64 MiB of descriptors", "\n".join(proc.lines))
+
     def test_a_file_that_does_not_compile_is_told_by_protoc(self):
         file = os.path.join(self.folder, "bad.proto")
         with open(file, "w", encoding="utf-8") as out:
