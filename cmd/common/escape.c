@@ -47,14 +47,6 @@ bool utf8_valid(const void *data, size_t size)
     return true;
 }
 
-bool utf8_has_c1(const char *s)
-{
-    for (const unsigned char *p = (const unsigned char *)s; *p; p++)
-        if (*p == 0xc2 && control(p, 2))
-            return true;
-    return false;
-}
-
 char *utf8_copy(const void *data, size_t size)
 {
     static const char replacement[] = "\xef\xbf\xbd";

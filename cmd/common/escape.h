@@ -9,9 +9,6 @@
 /* Are the bytes valid UTF-8 (no surrogates, nothing overlong)? */
 bool utf8_valid(const void *data, size_t size);
 
-/* Does valid UTF-8 hold control characters beyond ASCII's (U+0080 to U+009F)? */
-bool utf8_has_c1(const char *s);
-
 /* A copy as a string; bytes that are no UTF-8 become U+FFFD. The caller frees it with xfree. */
 char *utf8_copy(const void *data, size_t size);
 

@@ -1,4 +1,4 @@
-/* Table and JSON are libsmartcols'; tab-separated lines and paragraphs are written here.
+/* The table is libsmartcols', JSON jansson's; tab-separated lines and paragraphs are written here.
  *
  * Names and errors come from other nodes: whatever they contain, it reaches the output escaped. */
 #include "table.h"
@@ -14,6 +14,7 @@
 
 #include "escape.h"
 #include "memory.h"
+#include "report_json.h"
 #include "units.h"
 
 #define NS_PER_SECOND UINT64_C(1000000000)
@@ -120,7 +121,46 @@ static bool print_text(const struct table *t, struct cell *cell)
     return !ferror(stdout);
 }
 
-/* ---- Table and JSON ----------------------------------------------------------------------------
+/* ---- JSON --------------------------------------------------------------------------------------
+ */
+
+static json_t *json_value(const struct table_column *column, const char *text)
+{
+    if (column->json == SCOLS_JSON_BOOLEAN)
+        return json_boolean(strcmp(text, "true") == 0);
+    if (column->json == SCOLS_JSON_NUMBER)
+        return json_loads(text, JSON_DECODE_ANY, NULL);
+    return *text ? text_json(text) : json_null();
+}
+
+static json_t *json_row(const struct table *t, const void *row, struct cell *cell)
+{
+    json_t *object = json_object();
+    for (size_t k = 0; object && k < t->n_columns; k++) {
+        json_t *value = json_value(&t->columns[k], t->columns[k].value(row, cell));
+        if (json_object_set_new(object, t->columns[k].name, value) != 0) {
+            json_decref(object);
+            return NULL;
+        }
+    }
+    return object;
+}
+
+/* ASCII: as it stands, JSON lets C1 controls through to the terminal. Of a float nine digits are
+ * all there are. */
+static bool print_json_rows(const struct table *t, struct cell *cell)
+{
+    json_t *list = json_array(), *all = json_pack("{s:o}", t->name, list);
+    bool ok = all != NULL;
+    for (size_t i = 0; ok && i < t->n_rows; i++)
+        ok = json_array_append_new(list, json_row(t, row_at(t, i), cell)) == 0;
+    ok = ok && json_dumpf(all, stdout,
+                          JSON_ENSURE_ASCII | JSON_INDENT(2) | JSON_REAL_PRECISION(9)) == 0;
+    json_decref(all);
+    return ok && putchar('\n') != EOF;
+}
+
+/* ---- Table -------------------------------------------------------------------------------------
  */
 
 /* What is being printed: which columns there are. */
@@ -128,34 +168,32 @@ struct sheet {
     const struct table *table;
     struct libscols_table *scols;
     struct cell *cell;
-    bool json, roomy;
+    bool roomy;
 };
 
 static bool shown(const struct sheet *s, const struct table_column *column)
 {
-    return s->json || (column->title && (!column->extra || s->roomy));
+    return column->title && (!column->extra || s->roomy);
 }
 
+/* Cells are escaped by us: the backslash of an escape is none that libsmartcols has to escape. */
 static bool add_columns(const struct sheet *s)
 {
     for (size_t k = 0; k < s->table->n_columns; k++) {
         const struct table_column *c = &s->table->columns[k];
         if (!shown(s, c))
             continue;
-        struct libscols_column *column = scols_table_new_column(
-            s->scols, s->json ? c->name : c->title, s->json ? 0 : c->width, s->json ? 0 : c->flags);
-        if (!column || scols_column_set_json_type(column, c->json) != 0 ||
+        struct libscols_column *column =
+            scols_table_new_column(s->scols, c->title, c->width, c->flags);
+        if (!column || scols_column_set_safechars(column, "\\") != 0 ||
             scols_cell_set_color(scols_column_get_header(column), "bold") != 0)
             return false;
     }
     return true;
 }
 
-/* JSON has escapes of its own, for all but what is not UTF-8, and libsmartcols' none for C1. */
-static bool add_cell(struct libscols_line *line, size_t at, const char *value, bool json)
+static bool add_cell(struct libscols_line *line, size_t at, const char *value)
 {
-    if (json && utf8_valid(value, strlen(value)) && !utf8_has_c1(value))
-        return scols_line_set_data(line, at, value) == 0;
     char *text = text_safe_copy(value);
     int rc = scols_line_set_data(line, at, text);
     xfree(text);
@@ -172,13 +210,10 @@ static bool add_row(const struct sheet *s, const void *row)
         const struct table_column *c = &s->table->columns[k];
         if (!shown(s, c))
             continue;
-        const char *value = c->value(row, s->cell);
-        if (s->json && c->json == SCOLS_JSON_BOOLEAN) /* it takes every word for true */
-            value = strcmp(value, "true") == 0 ? "1" : "0";
-        if (!add_cell(line, at++, value, s->json))
+        if (!add_cell(line, at++, c->value(row, s->cell)))
             return false;
     }
-    const char *color = !s->json && s->table->color ? s->table->color(row, s->cell) : NULL;
+    const char *color = s->table->color ? s->table->color(row, s->cell) : NULL;
     return !color || scols_line_set_color(line, color) == 0;
 }
 
@@ -201,19 +236,15 @@ static void set_up_terminal(const struct sheet *s)
         scols_table_set_termforce(s->scols, SCOLS_TERMFORCE_NEVER);
 }
 
-static bool print_table(const struct table *t, struct cell *cell, bool json)
+static bool print_table(const struct table *t, struct cell *cell)
 {
     setlocale(LC_CTYPE, "");
-    struct sheet s = {.table = t,
-                      .scols = scols_new_table(),
-                      .cell = cell,
-                      .json = json,
-                      .roomy = table_has_extra(t)};
-    bool ok = s.scols && scols_table_enable_json(s.scols, json) == 0 &&
-              scols_table_set_name(s.scols, t->name) == 0 && add_columns(&s);
+    struct sheet s = {
+        .table = t, .scols = scols_new_table(), .cell = cell, .roomy = table_has_extra(t)};
+    bool ok = s.scols && add_columns(&s);
     for (size_t i = 0; ok && i < t->n_rows; i++)
         ok = add_row(&s, row_at(t, i));
-    if (ok && !json)
+    if (ok)
         set_up_terminal(&s);
     ok = ok && scols_print_table(s.scols) == 0;
     scols_unref_table(s.scols);
@@ -227,7 +258,9 @@ bool table_print(const struct table *t, enum table_form form)
         return print_tsv(t, &cell);
     if (form == TABLE_TEXT)
         return print_text(t, &cell);
-    if (form == TABLE_COLUMNS && t->n_rows == 0)
+    if (form == TABLE_JSON)
+        return print_json_rows(t, &cell);
+    if (t->n_rows == 0)
         return !t->empty || puts(t->empty) >= 0;
-    return print_table(t, &cell, form == TABLE_JSON);
+    return print_table(t, &cell);
 }

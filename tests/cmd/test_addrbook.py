@@ -291,6 +291,15 @@ class Why(Books):
         self.book("add", ARM)
         self.assertRegex(self.book("why", ARM), r"name from +configured here, or added by the operator\n")
 
+    def test_every_form_escapes_once(self):
+        error = "a\\b \\x41 \x1b[31m \x9b \u202e"
+        self.book("add", "--from", self.write_json(entry(ARM, last_error=error)))
+        for args in (["dump"], ["dump", "--tsv"], ["dump", "--text"], ["why", ARM]):
+            with self.subTest(args=args):
+                self.assertIn(r"a\\b \\x41 \x1b[31m \xc2\x9b \xe2\x80\xae", self.book(*args))
+        self.assertEqual(self.entries()[ARM]["last_error"], error)
+        self.assertTrue(self.book("dump", "--json").isascii())
+
     def test_no_form_lets_controls_through(self):
         """C1 controls, too, which JSON may hold as they are."""
         self.book("add", "--from", self.write_json(entry(ARM, last_error="refused \x9b31m\x1b[31m")))
