@@ -3,6 +3,7 @@
 #ifndef CMD_WEFT_ADDRBOOK_H
 #define CMD_WEFT_ADDRBOOK_H
 
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -69,7 +70,9 @@ extern const struct verb dump_verb, why_verb, add_verb, remove_verb, ban_verb, u
     "      --timeout S     URL: seconds for the link and for an answer (default 5)\n"              \
     "      --network NAME  URL: the mesh's network name, where it has one\n"                       \
     "  -h, --help          this text\n"
-#define ADDRBOOK_DRY_RUN_HELP "      --dry-run       say what would be done, and do nothing\n"
+#define ADDRBOOK_CHANGE_HELP                                                                       \
+    "      --dry-run       say what would be done, and do nothing\n"                               \
+    "      --json          one JSON object: file or url, dry_run, changes\n"
 #define ADDRBOOK_PEER_HELP "PEER is a peer's URL, its path, or the beginning of its node id.\n"
 
 /* ---- Books (addrbook_books.c) ------------------------------------------------------------------
@@ -111,6 +114,8 @@ struct edit {
     FILE *told; /* a line a change, printed at the end */
     char *text;
     size_t size;
+    json_t *report; /* with --json: an object that is printed instead; else NULL */
+    bool lost;      /* some of it, out of memory */
 };
 
 /* EXIT_OK, or EXIT_FAILED after an explanation, with nothing to finish. A file that does not exist
@@ -125,7 +130,7 @@ int edit_at_node(struct edit *edit, const char *verb, const char *const *args);
 int edit_put(struct edit *edit, const weft_addrbook_entry *entry);
 
 /* A line on what was done to a peer: "removed PEER" followed by the rest, or, in a dry run,
- * "would remove PEER". */
+ * "would remove PEER". As JSON an object with `done` as its kind. */
 struct deed {
     const char *done, *would;
 };
@@ -133,6 +138,10 @@ __attribute__((format(printf, 4, 5))) void edit_tell(struct edit *edit, struct d
                                                      const char *peer, const char *format, ...);
 /* A line on a peer to which nothing was done. */
 void edit_unchanged(struct edit *edit, const char *peer, const char *why);
+/* Another member for the last of these, which only JSON shows. Takes `value`; NULL: no memory. */
+void edit_detail(struct edit *edit, const char *name, json_t *value);
+/* How many entries of the book `from` were added, updated, and left as they were. */
+void edit_tally(struct edit *edit, const char *from, size_t added, size_t updated, size_t kept);
 
 /* Save, if all went well so far (`code`), say what was done, and give everything back. Returns the
  * exit code of the whole. */

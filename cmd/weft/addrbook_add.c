@@ -223,12 +223,12 @@ const struct verb add_verb = {
                 "      --max-attempts N  failures in a row before it is given up (default 10)\n"
                 "      --backoff D     first pause after a failure (default 1s)\n"
                 "      --max-backoff D  longest pause (default 1m)\n"
-                "      --multiplier X  growth of the pause (default 1.5)\n" ADDRBOOK_DRY_RUN_HELP
+                "      --multiplier X  growth of the pause (default 1.5)\n" ADDRBOOK_CHANGE_HELP
                     ADDRBOOK_LINK_HELP "\n"
                 "Exit codes: 0 done; 1 it failed, a file is as before; 2 wrong usage.\n",
         },
     .run = run_add,
-    .takes = TAKES_DRY_RUN | TAKES_LINK | TAKES_POLICY,
+    .takes = TAKES_JSON | TAKES_DRY_RUN | TAKES_LINK | TAKES_POLICY,
     .args_min = 0,
     .args_max = SIZE_MAX,
     .expected = "a file or URL, and the peers to add",

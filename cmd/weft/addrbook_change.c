@@ -143,12 +143,12 @@ const struct verb remove_verb = {
                 "node.\n" ADDRBOOK_PEER_HELP
                 "A live node also ends the link to it and for ten minutes takes its name from\n"
                 "nobody; ban what is to stay away.\n"
-                "\n" ADDRBOOK_DRY_RUN_HELP ADDRBOOK_LINK_HELP "\n"
+                "\n" ADDRBOOK_CHANGE_HELP ADDRBOOK_LINK_HELP "\n"
                 "Exit codes: 0 done; 1 no such peer, or it failed, a file is as before; 2 wrong\n"
                 "usage.\n",
         },
     .run = run_remove,
-    .takes = TAKES_DRY_RUN | TAKES_LINK,
+    .takes = TAKES_JSON | TAKES_DRY_RUN | TAKES_LINK,
     .args_min = 1,
     .args_max = SIZE_MAX,
     .expected = "a file or URL, and the peers to remove",
@@ -188,11 +188,14 @@ static int ban_one(struct edit *e, const struct target *t)
     const char *const args[] = {t->peer, ns, NULL};
     snprintf(ns, sizeof(ns), "%" PRIu64, e->job->until);
     int code = edit_in_memory(e) ? ban_in_memory(e, t) : edit_at_node(e, "ban", args);
-    if (code == EXIT_OK)
-        edit_tell(e, (struct deed){"banned", "would ban"}, t->peer, "%s%s%s",
-                  e->job->until == UINT64_MAX ? " " : " until ", until_text(e->job->until, when),
-                  t->known ? "" : ", which was not in the book");
-    return code;
+    if (code != EXIT_OK)
+        return code;
+    edit_tell(e, (struct deed){"banned", "would ban"}, t->peer, "%s%s%s",
+              e->job->until == UINT64_MAX ? " " : " until ", until_text(e->job->until, when),
+              t->known ? "" : ", which was not in the book");
+    edit_detail(e, "banned_until_ns",
+                json_integer(e->job->until > INT64_MAX ? INT64_MAX : (json_int_t)e->job->until));
+    return EXIT_OK;
 }
 
 static int run_ban(struct job *job)
@@ -215,12 +218,12 @@ const struct verb ban_verb = {
                 "entry.\n" ADDRBOOK_PEER_HELP "\n"
                 "      --for D         so long, such as 30m, 12h or 7d (default: for ever)\n"
                 "      --until TIME    UTC, such as 2030-01-31T12:00:00Z or "
-                "2030-01-31\n" ADDRBOOK_DRY_RUN_HELP ADDRBOOK_LINK_HELP "\n"
+                "2030-01-31\n" ADDRBOOK_CHANGE_HELP ADDRBOOK_LINK_HELP "\n"
                 "Exit codes: 0 done; 1 no such peer, or it failed, a file is as before; 2 wrong\n"
                 "usage.\n",
         },
     .run = run_ban,
-    .takes = TAKES_DRY_RUN | TAKES_LINK | TAKES_UNTIL,
+    .takes = TAKES_JSON | TAKES_DRY_RUN | TAKES_LINK | TAKES_UNTIL,
     .args_min = 1,
     .args_max = SIZE_MAX,
     .expected = "a file or URL, and the peers to ban",
@@ -257,12 +260,12 @@ const struct verb unban_verb = {
                 "usage: weft addrbook unban FILE|URL PEER... [options]\n"
                 "\n"
                 "Lifts the ban of peers, under all names of their nodes.\n" ADDRBOOK_PEER_HELP
-                "\n" ADDRBOOK_DRY_RUN_HELP ADDRBOOK_LINK_HELP "\n"
+                "\n" ADDRBOOK_CHANGE_HELP ADDRBOOK_LINK_HELP "\n"
                 "Exit codes: 0 done, or there was no ban; 1 no such peer, or it failed, a file\n"
                 "is as before; 2 wrong usage.\n",
         },
     .run = run_unban,
-    .takes = TAKES_DRY_RUN | TAKES_LINK,
+    .takes = TAKES_JSON | TAKES_DRY_RUN | TAKES_LINK,
     .args_min = 1,
     .args_max = SIZE_MAX,
     .expected = "a file or URL, and the peers whose ban is lifted",
@@ -323,9 +326,9 @@ const struct verb pin_verb = {
                     "\n"
                     "A pinned peer stays in the book and is dialled for ever, however often that\n"
                     "fails.\n" ADDRBOOK_PEER_HELP
-                    "\n" ADDRBOOK_DRY_RUN_HELP ADDRBOOK_LINK_HELP PIN_EXITS},
+                    "\n" ADDRBOOK_CHANGE_HELP ADDRBOOK_LINK_HELP PIN_EXITS},
     .run = run_pin,
-    .takes = TAKES_DRY_RUN | TAKES_LINK,
+    .takes = TAKES_JSON | TAKES_DRY_RUN | TAKES_LINK,
     .args_min = 1,
     .args_max = SIZE_MAX,
     .expected = "a file or URL, and the peers to pin",
@@ -339,9 +342,9 @@ const struct verb unpin_verb = {
                         "A peer that is not pinned is given up when too many dials in a row have\n"
                         "failed. Those of a node's configuration are pinned again when it "
                         "starts.\n" ADDRBOOK_PEER_HELP
-                        "\n" ADDRBOOK_DRY_RUN_HELP ADDRBOOK_LINK_HELP PIN_EXITS},
+                        "\n" ADDRBOOK_CHANGE_HELP ADDRBOOK_LINK_HELP PIN_EXITS},
     .run = run_unpin,
-    .takes = TAKES_DRY_RUN | TAKES_LINK,
+    .takes = TAKES_JSON | TAKES_DRY_RUN | TAKES_LINK,
     .args_min = 1,
     .args_max = SIZE_MAX,
     .expected = "a file or URL, and the peers to unpin",

@@ -2,13 +2,17 @@
  *
  * Of a file: locked, loaded, changed in memory, saved as a whole, and only then is told what was
  * done; where anything fails the file is as before. A live node is told of each change; what it did
- * is told even if a later one fails. */
+ * is told even if a later one fails: a line each, or one JSON object. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "../common/escape.h"
 #include "../common/memory.h"
+#include "../common/report_json.h"
 #include "addrbook.h"
+#include "inspect.h"
+
+#define REST_TEXT 4608 /* of a line behind the peer, which may name a file */
 
 /* ---- Opening ----------------------------------------------------------------------------------
  */
@@ -52,6 +56,13 @@ static int open_live(struct edit *e)
     return code;
 }
 
+static json_t *empty_report(const struct edit *e)
+{
+    json_t *book = text_json(e->job->book);
+    return json_pack("{s:o, s:o, s:b, s:[]}", "file", e->live ? json_null() : book, "url",
+                     e->live ? book : json_null(), "dry_run", e->job->dry_run, "changes");
+}
+
 int edit_open(struct edit *e, const struct job *job, bool make)
 {
     *e = (struct edit){.job = job, .live = is_url(job->book)};
@@ -59,7 +70,8 @@ int edit_open(struct edit *e, const struct job *job, bool make)
     if (code != EXIT_OK)
         return code;
     e->told = open_memstream(&e->text, &e->size);
-    if (!e->told)
+    e->report = job->has_form ? empty_report(e) : NULL;
+    if (!e->told || (job->has_form && !e->report))
         return edit_finish(e, failure("out of memory"));
     return EXIT_OK;
 }
@@ -97,22 +109,79 @@ int edit_put(struct edit *e, const weft_addrbook_entry *entry)
     return EXIT_FAILED;
 }
 
+/* ---- Telling ----------------------------------------------------------------------------------
+ */
+
+static void tell_json(struct edit *e, const char *kind, const char *deed, const char *peer,
+                      const char *rest)
+{
+    FILE *out;
+    char *text = NULL;
+    size_t size;
+    out = open_memstream(&text, &size);
+    if (out)
+        fprintf(out, "%s %s%s", deed, peer, rest);
+    json_t *change = out && fclose(out) == 0
+                         ? json_pack("{s:s, s:o, s:o}", "kind", kind, "peer", text_json(peer),
+                                     "text", text_json(text))
+                         : NULL;
+    free(text); /* open_memstream's */
+    e->lost |= json_array_append_new(json_object_get(e->report, "changes"), change) != 0;
+}
+
+static void tell(struct edit *e, const char *kind, const char *deed, const char *peer,
+                 const char *rest)
+{
+    if (e->report) {
+        tell_json(e, kind, deed, peer, rest);
+        return;
+    }
+    fprintf(e->told, "%s ", deed);
+    text_safe(e->told, peer, strlen(peer));
+    fprintf(e->told, "%s\n", rest);
+}
+
 void edit_tell(struct edit *e, struct deed deed, const char *peer, const char *format, ...)
 {
+    char rest[REST_TEXT];
     va_list args;
-    fprintf(e->told, "%s ", e->job->dry_run ? deed.would : deed.done);
-    text_safe(e->told, peer, strlen(peer));
     va_start(args, format);
-    vfprintf(e->told, format, args);
+    vsnprintf(rest, sizeof(rest), format, args);
     va_end(args);
-    fputc('\n', e->told);
+    tell(e, deed.done, e->job->dry_run ? deed.would : deed.done, peer, rest);
 }
 
 void edit_unchanged(struct edit *e, const char *peer, const char *why)
 {
-    fputs("unchanged ", e->told);
-    text_safe(e->told, peer, strlen(peer));
-    fprintf(e->told, ", %s\n", why);
+    char rest[REST_TEXT];
+    snprintf(rest, sizeof(rest), ", %s", why);
+    tell(e, "unchanged", "unchanged", peer, rest);
+}
+
+void edit_detail(struct edit *e, const char *name, json_t *value)
+{
+    const json_t *changes = json_object_get(e->report, "changes");
+    json_t *last = json_array_get(changes, json_array_size(changes) - 1);
+    if (e->report)
+        e->lost |= json_object_set_new(last, name, value) != 0;
+    else
+        json_decref(value);
+}
+
+void edit_tally(struct edit *e, const char *from, size_t added, size_t updated, size_t kept)
+{
+    if (!e->report) {
+        fprintf(e->told, "%s: %zu added, %zu updated, %zu as they were\n", from, added, updated,
+                kept);
+        return;
+    }
+    json_t *merged = json_object_get(e->report, "merged");
+    if (!merged && json_object_set_new(e->report, "merged", merged = json_array()) != 0)
+        merged = NULL;
+    json_t *tally = json_pack("{s:o, s:I, s:I, s:I}", "from", text_json(from), "added",
+                              (json_int_t)added, "updated", (json_int_t)updated, "unchanged",
+                              (json_int_t)kept);
+    e->lost |= json_array_append_new(merged, tally) != 0;
 }
 
 /* ---- Finishing --------------------------------------------------------------------------------
@@ -127,16 +196,29 @@ static int save(struct edit *e)
                    rc == WEFT_EACCESS ? "; do it as the user whose file it is" : "");
 }
 
+/* What was done, also where something failed later. */
+static int print_told(struct edit *e, int code)
+{
+    if (!e->report) {
+        fputs(e->text ? e->text : "", stdout);
+        return code;
+    }
+    if (code != EXIT_OK && json_array_size(json_object_get(e->report, "changes")) == 0)
+        return code;
+    int printed = print_json(e->lost ? NULL : json_incref(e->report), false);
+    return code == EXIT_OK ? printed : code;
+}
+
 int edit_finish(struct edit *e, int code)
 {
     if (code == EXIT_OK && e->lock && e->dirty && !e->job->dry_run)
         code = save(e);
-    if (e->told) {
+    if (e->told)
         fclose(e->told);
-        if (code == EXIT_OK || e->live)
-            fputs(e->text, stdout);
-        free(e->text); /* open_memstream's */
-    }
+    if (code == EXIT_OK || e->live)
+        code = print_told(e, code);
+    free(e->text); /* open_memstream's */
+    json_decref(e->report);
     weft_addrbook_free(e->book);
     weft_addrbook_unlock(e->lock);
     if (e->live)

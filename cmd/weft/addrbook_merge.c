@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "../common/memory.h"
+#include "../common/report_json.h"
 #include "addrbook.h"
 
 static uint64_t latest(uint64_t a, uint64_t b)
@@ -35,6 +36,7 @@ static int merge_known(struct edit *e, const weft_addrbook_entry *known,
         edit_in_memory(e);
         tally->taken++;
         edit_tell(e, (struct deed){"banned", "would ban"}, ours->peer, ", as in %s", from);
+        edit_detail(e, "from", text_json(from));
         return EXIT_OK;
     }
     weft_addrbook_entry copy = *other;
@@ -44,6 +46,7 @@ static int merge_known(struct edit *e, const weft_addrbook_entry *known,
         edit_in_memory(e);
         tally->taken++;
         edit_tell(e, (struct deed){"updated", "would update"}, copy.peer, ", newer in %s", from);
+        edit_detail(e, "from", text_json(from));
     }
     return code;
 }
@@ -59,6 +62,7 @@ static int merge_entry(struct edit *e, const weft_addrbook_entry *other, const c
         edit_in_memory(e);
         tally->added++;
         edit_tell(e, (struct deed){"added", "would add"}, other->peer, ", from %s", from);
+        edit_detail(e, "from", text_json(from));
     }
     return code;
 }
@@ -72,8 +76,7 @@ static int merge_book(struct edit *e, const char *from)
         return code;
     for (size_t i = 0; code == EXIT_OK && i < book->count; i++)
         code = merge_entry(e, &book->entries[i], from, &tally);
-    fprintf(e->told, "%s: %zu added, %zu updated, %zu as they were\n", from, tally.added,
-            tally.taken, tally.kept);
+    edit_tally(e, from, tally.added, tally.taken, tally.kept);
     weft_addrbook_free(book);
     return code;
 }
@@ -106,11 +109,11 @@ const struct verb merge_verb = {
                 "files or of live nodes. Where both have one of the same address the newer\n"
                 "wins, the one that was linked or added later; no ban is lost. INTO keeps its\n"
                 "owner's node id.\n"
-                "\n" ADDRBOOK_DRY_RUN_HELP ADDRBOOK_LINK_HELP "\n"
+                "\n" ADDRBOOK_CHANGE_HELP ADDRBOOK_LINK_HELP "\n"
                 "Exit codes: 0 done; 1 it failed, INTO is as before; 2 wrong usage.\n",
         },
     .run = run_merge,
-    .takes = TAKES_DRY_RUN | TAKES_LINK,
+    .takes = TAKES_JSON | TAKES_DRY_RUN | TAKES_LINK,
     .args_min = 1,
     .args_max = SIZE_MAX,
     .expected = "a file to merge into, and files or URLs to merge from",

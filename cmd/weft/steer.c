@@ -5,6 +5,7 @@
 
 #include "../common/escape.h"
 #include "../common/memory.h"
+#include "../common/report_json.h"
 #include "../common/suggest.h"
 #include "../common/units.h"
 #include "inspect.h"
@@ -200,6 +201,7 @@ const struct command reload_command = {
  */
 
 static const struct option log_options[] = {
+    {"json", no_argument, NULL, OPTION_JSON},
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
     {"network", required_argument, NULL, OPTION_NETWORK},
     {"help", no_argument, NULL, 'h'},
@@ -217,6 +219,15 @@ static int check_level(const char *level)
                        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
+static int show_level(const struct steer *s, const char *level)
+{
+    if (s->json)
+        return print_json(
+            json_pack("{s:o, s:s}", "url", text_json(s->url), "log_level", level), false);
+    printf("%s logs at level %s\n", s->url, level);
+    return output_done();
+}
+
 static int run_log(int argc, char **argv)
 {
     struct steer s = {.command = &log_command, .timeout_ms = 5000};
@@ -230,7 +241,7 @@ static int run_log(int argc, char **argv)
         if (code == EXIT_OK)
             code = command(&s, &(struct weft_command){.verb = "log", .args = args}, &text);
         if (code == EXIT_OK)
-            printf("%s logs at level %s\n", s.url, args[0]);
+            code = show_level(&s, args[0]);
         weft_free(text);
     }
     link_fini(&s.link);
@@ -241,12 +252,13 @@ const struct command log_command = {
     .name = "log",
     .run = run_log,
     .summary = "set how much a node logs",
-    .help = "usage: weft log LEVEL URL [--timeout S] [--network NAME]\n"
+    .help = "usage: weft log LEVEL URL [--json] [--timeout S] [--network NAME]\n"
             "\n"
             "Sets the log level of the node at URL, until it ends or the level of its\n"
             "configuration changes. LEVEL is error, warn, info or debug. Access: see\n"
             "'access' in 'weftd --help'.\n"
             "\n"
+            "      --json          one JSON object: url, log_level\n"
             "      --timeout S     seconds to wait for link and answer (default 5)\n"
             "      --network NAME  the mesh's network name, where it has one\n"
             "  -h, --help          this text\n"

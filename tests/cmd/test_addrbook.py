@@ -159,6 +159,33 @@ class Files(Books):
         self.assertEqual(self.content(), before)
         self.assertFalse(os.path.exists(again))
 
+    def test_changes_as_json(self):
+        def changes(verb, *args):
+            told = json.loads(self.book(verb, *args, "--json"))
+            self.assertEqual((told["file"], told["url"]), (self.file, None))
+            self.assertEqual(told["dry_run"], "--dry-run" in args)
+            for one in told["changes"]:
+                one.pop("text")
+            return told["changes"]
+
+        def one(kind, peer, **more):
+            return {"kind": kind, "peer": peer, **more}
+
+        self.assertEqual(changes("add", ARM, EYE), [one("added", ARM), one("added", EYE)])
+        self.assertEqual(changes("add", ARM, "--backoff", "2s"), [one("configured", ARM)])
+        self.assertEqual(changes("add", "--from", self.write_json(entry(EYE, attempts=3))), [one("replaced", EYE)])
+        self.assertEqual(changes("ban", EYE, "--dry-run"), [one("banned", EYE, banned_until_ns=2 ** 63 - 1)])
+        self.assertEqual(changes("unban", EYE), [one("unchanged", EYE)])
+        self.assertEqual(changes("ban", EYE, "--until", "2200-01-01"),
+                         [one("banned", EYE, banned_until_ns=7258118400 * 10 ** 9)])
+        self.assertEqual(changes("unban", EYE), [one("unbanned", EYE)])
+        self.assertEqual(changes("unpin", "robot.arm", EYE), [one("unpinned", ARM), one("unpinned", EYE)])
+        self.assertEqual(changes("pin", ARM), [one("pinned", ARM)])
+        self.assertEqual(changes("remove", ARM, "--dry-run"), [one("removed", ARM)])
+        text = json.loads(self.book("remove", ARM, "--json"))["changes"][0]["text"]
+        self.assertEqual(text, f"removed {ARM}")
+        self.fails("remove", ARM, "--json")  # and prints nothing
+
     def test_a_symbolic_link_stays_one(self):
         target = os.path.join(self.folder, "target")
         os.symlink("target", self.file)
@@ -338,6 +365,15 @@ class Merge(Books):
         self.book("merge", one, two)
         self.assertEqual(list(self.entries()), [ARM, EYE])
         self.assertIn("not found", self.fails("merge", one, one + ".none"))
+
+    def test_as_json(self):
+        self.book("add", "--from", self.write_json(entry(ARM, added_ns=5), entry(EYE, added_ns=5)))
+        other = os.path.join(self.folder, "other")
+        self.book("add", "--from", self.write_json(entry(ARM, added_ns=7), entry(EYE, added_ns=5), entry(BASE)), of=other)
+        told = json.loads(self.book("merge", other, "--json"))
+        self.assertEqual([(one["kind"], one["peer"], one["from"]) for one in told["changes"]],
+                         [("updated", ARM, other), ("added", BASE, other)])
+        self.assertEqual(told["merged"], [{"from": other, "added": 1, "updated": 1, "unchanged": 1}])
 
     def test_from_a_live_node(self):
         a = self.router("lab.a")
@@ -606,7 +642,9 @@ class Live(Books):
         self.assertEqual(self.live("pin", "lab.dead"), f"pinned {self.dead}")
         self.assertIn("unchanged", self.live("pin", "lab.dead"))
         self.assertTrue(self.one(self.dead)["persistent"])
-        self.assertEqual(self.live("unpin", "lab.dead"), f"unpinned {self.dead}")
+        self.assertEqual(json.loads(self.live("unpin", "lab.dead", "--json")), {
+            "file": None, "url": self.b.sock, "dry_run": False,
+            "changes": [{"kind": "unpinned", "peer": self.dead, "text": f"unpinned {self.dead}"}]})
         self.assertFalse(self.one(self.dead)["persistent"])
 
     def test_dry_run(self):
@@ -614,6 +652,9 @@ class Live(Books):
         self.assertEqual(self.live("add", self.dead, "--dry-run"), f"would add {self.dead}")
         self.assertEqual(self.live("ban", "lab.a", "--dry-run"), f"would ban {self.a.url} for ever")
         self.assertEqual(self.live("remove", "lab.a", "--dry-run"), f"would remove {self.a.url}")
+        told = json.loads(self.live("remove", "lab.a", "--dry-run", "--json"))
+        self.assertEqual((told["dry_run"], [one["text"] for one in told["changes"]]),
+                         (True, [f"would remove {self.a.url}"]))
         self.assertEqual(self.entries(self.b.sock), before)
 
     def test_why(self):
