@@ -455,6 +455,7 @@ static void judge(struct work *w)
         bad_count++;
     }
     e->flows = e->n_pairs && !bad;
+    e->certain = !e->flows || !unreached_home(w);
     if (e->n_pairs == 0)
         e->verdict = verdict_without_pairs(e, publishers, subscribers);
     else if (!bad)

@@ -61,6 +61,7 @@ struct explanation {
     size_t n_others;
     char *verdict; /* one sentence */
     bool flows;    /* somebody publishes it, somebody wants it, and all of these meet */
+    bool certain;  /* of what flows: no node that has to do with it was out of reach */
 };
 
 /* Does nobody publish it, or nobody want it? */

@@ -15,6 +15,9 @@ enum { OPTION_ALONE = OPTION_INSPECT };
 static const struct option options[] = {
     INSPECT_LONG, {"alone", no_argument, NULL, OPTION_ALONE}, {NULL, 0, NULL, 0}};
 
+/* As far as is known it flows, but a node that has to do with it did not answer. */
+#define EXIT_UNCERTAIN 3
+
 struct task {
     struct inspector in;
     const char *route;
@@ -169,8 +172,8 @@ static int explain_crawled(const struct task *t, const struct crawl *c)
     if (explanation_one_sided(&e))
         explain_more(t, c, views, &e);
     int code = t->in.json ? print_all_json(t, &e, c) : print_text(&e, c);
-    if (code == EXIT_OK && !e.flows)
-        code = EXIT_FAILED;
+    if (code == EXIT_OK)
+        code = !e.flows ? EXIT_FAILED : e.certain ? EXIT_OK : EXIT_UNCERTAIN;
     explanation_fini(&e);
     return code;
 }
@@ -216,8 +219,9 @@ const struct command explain_command = {
             "'should flow' where a node that has to do with it did not answer.\n"
             "\n"
             "      --alone         ask the node at URL alone\n"
-            "      --json          one JSON object: route, flows, verdict, publishers,\n"
-            "                      subscribers, pairs, others, untold\n" INSPECT_HELP "\n"
+            "      --json          one JSON object: route, flows, certain, verdict,\n"
+            "                      publishers, subscribers, pairs, others, untold\n" INSPECT_HELP "\n"
             "Exit codes: 0 somebody publishes it, somebody wants it, and all of these meet;\n"
-            "1 not so, or no such node, or it does not tell; 2 wrong usage.\n",
+            "1 not so, or no such node, or it does not tell; 2 wrong usage; 3 it should\n"
+            "flow, but a node that publishes or wants it did not answer.\n",
 };
