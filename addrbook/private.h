@@ -210,7 +210,7 @@ bool gossip_full(const struct addrbook *book, const char *source);
 #define FILE_TRAILER "WEFTEND."
 #define FILE_MAGIC_SIZE 8u
 #define FILE_VERSION 1u
-#define FILE_VERSION_NEWER 15u /* up to here a later weft may have written it; above it is damage */
+#define FILE_VERSION_NEWER 15u /* a later weft may have written these; above it is damage */
 #define FILE_HEADER_SIZE (FILE_MAGIC_SIZE + 4u + NODE_ID_SIZE)
 #define FILE_TRAILER_SIZE (FILE_MAGIC_SIZE + 4u + 4u)
 #define FILE_RECORD_HEADER 8u

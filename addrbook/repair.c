@@ -141,8 +141,8 @@ static bool is_another_version(const struct walk *w, uint32_t version)
 {
     if (version == FILE_VERSION)
         return false;
-    return sum_is_right(w) || (version > FILE_VERSION && version <= FILE_VERSION_NEWER &&
-                               !is_ours_but_version(w));
+    return sum_is_right(w) ||
+           (version > FILE_VERSION && version <= FILE_VERSION_NEWER && !is_ours_but_version(w));
 }
 
 /* The header, and where the records begin: behind it, unless bytes of it are missing or too many.

@@ -73,8 +73,8 @@ static json_t *findings_json(const struct explain_finding *findings, size_t n)
 json_t *explanation_json(const char *route, const struct explanation *e)
 {
     return json_pack("{s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:o}", "route", text_json(route), "flows",
-                     e->flows, "certain", e->certain, "verdict", text_json(e->verdict), "publishers",
-                     parties_json(e, true), "subscribers", parties_json(e, false), "pairs",
-                     findings_json(e->pairs, e->n_pairs), "others",
+                     e->flows, "certain", e->certain, "verdict", text_json(e->verdict),
+                     "publishers", parties_json(e, true), "subscribers", parties_json(e, false),
+                     "pairs", findings_json(e->pairs, e->n_pairs), "others",
                      findings_json(e->others, e->n_others));
 }

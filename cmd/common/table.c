@@ -154,8 +154,8 @@ static bool print_json_rows(const struct table *t, struct cell *cell)
     bool ok = all != NULL;
     for (size_t i = 0; ok && i < t->n_rows; i++)
         ok = json_array_append_new(list, json_row(t, row_at(t, i), cell)) == 0;
-    ok = ok && json_dumpf(all, stdout,
-                          JSON_ENSURE_ASCII | JSON_INDENT(2) | JSON_REAL_PRECISION(9)) == 0;
+    ok = ok &&
+         json_dumpf(all, stdout, JSON_ENSURE_ASCII | JSON_INDENT(2) | JSON_REAL_PRECISION(9)) == 0;
     json_decref(all);
     return ok && putchar('\n') != EOF;
 }

@@ -29,9 +29,9 @@ static int read_file(const struct job *job, struct finding *f)
         book_unreadable(job->book, rc);
     else
         failure("%s%s", text ? text : weft_strerror(rc),
-                rc == WEFT_ECORRUPT    ? "; nothing of it can be used"
+                rc == WEFT_ECORRUPT   ? "; nothing of it can be used"
                 : rc == WEFT_EVERSION ? "; check it with that one, nothing was changed"
-                                       : "");
+                                      : "");
     weft_free(text);
     return EXIT_FAILED;
 }

@@ -121,10 +121,9 @@ static void tell_json(struct edit *e, const char *kind, const char *deed, const 
     out = open_memstream(&text, &size);
     if (out)
         fprintf(out, "%s %s%s", deed, peer, rest);
-    json_t *change = out && fclose(out) == 0
-                         ? json_pack("{s:s, s:o, s:o}", "kind", kind, "peer", text_json(peer),
-                                     "text", text_json(text))
-                         : NULL;
+    json_t *change = out && fclose(out) == 0 ? json_pack("{s:s, s:o, s:o}", "kind", kind, "peer",
+                                                         text_json(peer), "text", text_json(text))
+                                             : NULL;
     free(text); /* open_memstream's */
     e->lost |= json_array_append_new(json_object_get(e->report, "changes"), change) != 0;
 }
@@ -178,9 +177,9 @@ void edit_tally(struct edit *e, const char *from, size_t added, size_t updated, 
     json_t *merged = json_object_get(e->report, "merged");
     if (!merged && json_object_set_new(e->report, "merged", merged = json_array()) != 0)
         merged = NULL;
-    json_t *tally = json_pack("{s:o, s:I, s:I, s:I}", "from", text_json(from), "added",
-                              (json_int_t)added, "updated", (json_int_t)updated, "unchanged",
-                              (json_int_t)kept);
+    json_t *tally =
+        json_pack("{s:o, s:I, s:I, s:I}", "from", text_json(from), "added", (json_int_t)added,
+                  "updated", (json_int_t)updated, "unchanged", (json_int_t)kept);
     e->lost |= json_array_append_new(merged, tally) != 0;
 }
 

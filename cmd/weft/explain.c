@@ -219,8 +219,8 @@ const struct command explain_command = {
             "'should flow' where a node that has to do with it did not answer.\n"
             "\n"
             "      --alone         ask the node at URL alone\n"
-            "      --json          one JSON object: route, flows, certain, verdict,\n"
-            "                      publishers, subscribers, pairs, others, untold\n" INSPECT_HELP "\n"
+            "      --json          one JSON object: route, flows, certain, verdict, pairs,\n"
+            "                      publishers, subscribers, others, untold\n" INSPECT_HELP "\n"
             "Exit codes: 0 somebody publishes it, somebody wants it, and all of these meet;\n"
             "1 not so, or no such node, or it does not tell; 2 wrong usage; 3 it should\n"
             "flow, but a node that publishes or wants it did not answer.\n",

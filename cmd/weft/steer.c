@@ -222,8 +222,8 @@ static int check_level(const char *level)
 static int show_level(const struct steer *s, const char *level)
 {
     if (s->json)
-        return print_json(
-            json_pack("{s:o, s:s}", "url", text_json(s->url), "log_level", level), false);
+        return print_json(json_pack("{s:o, s:s}", "url", text_json(s->url), "log_level", level),
+                          false);
     printf("%s logs at level %s\n", s->url, level);
     return output_done();
 }
