@@ -27,6 +27,7 @@
 #include <weft/weft.h> /* enum weft_origin */
 
 struct addrbook;
+struct addrbook_view;
 
 #define ADDRBOOK_DIALS_MAX 8        /* at a time, of names with proof; and as many of others */
 #define ADDRBOOK_ENTRIES_MAX 16384  /* beyond it the stalest that nobody needs goes */
@@ -85,6 +86,27 @@ struct addrbook_policy addrbook_policy_complete(const struct addrbook_policy *po
  * Errors: WEFT_EURL (not dialable, too), WEFT_ESELF, WEFT_ELIMIT, WEFT_ENOMEM. */
 int addrbook_add_configured(struct addrbook *book, const char *url,
                             const struct addrbook_policy *policy, struct moment now);
+
+/* Who says that a peer is to be there. */
+enum addrbook_by {
+    ADDRBOOK_BY_PROGRAM, /* as addrbook_add_configured: it stays until it is forgotten */
+    ADDRBOOK_BY_CONFIG,  /* the program's configuration, which may name it no more one day */
+    ADDRBOOK_BY_OPERATOR /* a command: it stays whatever the configuration says */
+};
+
+/* The same for any of them; the entry keeps who said so, an operator above all. */
+int addrbook_add_named(struct addrbook *book, const char *url, enum addrbook_by by,
+                       const struct addrbook_policy *policy, struct moment now);
+
+/* The configuration names it no more: remove it and the other names of its node, but what an
+ * operator added, pinned or banned, and what else is configured, and keep tombstones. Returns 1 if
+ * an operator added it, too: then nothing else is changed. Errors: WEFT_EURL, WEFT_ENOTFOUND. */
+int addrbook_unconfigure(struct addrbook *book, const char *url, struct moment now);
+
+/* All that the configuration names has been added by now. Of what an earlier one named, and the
+ * file remembers, let one entry go: it becomes a name like those that peers told of, unless an
+ * operator added it. False: there is none left. *ret_view is the entry as it is then. */
+bool addrbook_let_go(struct addrbook *book, struct addrbook_view *ret_view);
 
 /* A name from a PEERS message of `source` (its FQN). `remote` is true unless the source's
  * connection comes from this host: then loopback names are refused. New: due at once if our FQN is
@@ -152,6 +174,11 @@ void addrbook_unlinked(struct addrbook *book, const char *url, const uint8_t *no
  * WEFT_ENOTFOUND. */
 int addrbook_forget(struct addrbook *book, const char *url, struct moment now);
 
+/* An operator takes back what an operator added. Where the configuration names it, too, that is all
+ * that happens, and 1 is returned; else it is addrbook_forget's matter, and 0. Errors: WEFT_EURL,
+ * WEFT_ENOTFOUND. */
+int addrbook_disown(struct addrbook *book, const char *url);
+
 /* Never dial it or another name of its node, and let addrbook_banned say so, until the wall-clock
  * time. 0 lifts it. Ending a standing link is the owner's part. Errors: WEFT_EURL, WEFT_ENOTFOUND.
  */
@@ -179,6 +206,8 @@ struct addrbook_view {
     uint64_t next_dial;     /* monotonic; NEVER while not scheduled; banned: when it is looked at */
     const uint8_t *node_id; /* or NULL */
     enum weft_origin origin;
+    bool configured; /* by the configuration, the program or an operator */
+    bool in_config;  /* the configuration names it, or named it when the file was written */
     bool linked, dialing;
     bool kept;                  /* it or another name of its node is persistent */
     bool given_up;              /* too many dials failed: it is tried seldom */

@@ -209,8 +209,8 @@ static int reserve_slot(struct addrbook *book)
 
 static bool expendable(const struct entry *e, uint64_t wall_ns)
 {
-    return e->origin != WEFT_ORIGIN_CONFIGURED && !e->policy.persistent && !e->dialing &&
-           !entry_linked(e) && !entry_banned(e, wall_ns);
+    return !entry_configured(e) && !e->policy.persistent && !e->dialing && !entry_linked(e) &&
+           !entry_banned(e, wall_ns);
 }
 
 static int make_room(struct addrbook *book, uint64_t wall_ns)
@@ -369,9 +369,9 @@ const char *entry_last_error(const struct entry *e)
 
 /* ---- Looking ---- */
 
-static void fill_view(const struct entry *e, struct addrbook_view *view)
+void entry_view(const struct entry *e, struct addrbook_view *ret_view)
 {
-    *view = (struct addrbook_view){
+    *ret_view = (struct addrbook_view){
         .id = e->id,
         .peer = e->peer,
         .source = e->source->text,
@@ -386,6 +386,8 @@ static void fill_view(const struct entry *e, struct addrbook_view *view)
         .next_dial = e->slot == UNSCHEDULED ? NEVER : e->next_dial,
         .node_id = e->node && e->node->has_id ? e->node->id : NULL,
         .origin = e->origin,
+        .configured = entry_configured(e),
+        .in_config = e->in_config,
         .linked = entry_linked(e),
         .dialing = e->dialing,
         .kept = entry_kept(e),
@@ -418,7 +420,7 @@ void addrbook_each(const struct addrbook *book,
     size_t count = addrbook_count(book);
     for (size_t i = 0; i < count; i++) {
         struct addrbook_view view;
-        fill_view(sorted[i], &view);
+        entry_view(sorted[i], &view);
         fn(ctx, &view);
     }
 }
@@ -433,6 +435,6 @@ bool addrbook_find(const struct addrbook *book, const char *text, struct addrboo
     struct entry *e;
     if (entry_lookup(book, text, &e) < 0)
         return false;
-    fill_view(e, ret_view);
+    entry_view(e, ret_view);
     return true;
 }

@@ -330,8 +330,8 @@ static struct entry *best_name(const struct node *node)
     struct entry *best = NULL;
     list_each (it, &node->names) {
         struct entry *e = list_entry(it, struct entry, in_node);
-        bool ours = e->origin == WEFT_ORIGIN_CONFIGURED;
-        bool held = best && best->origin == WEFT_ORIGIN_CONFIGURED;
+        bool ours = entry_configured(e);
+        bool held = best && entry_configured(best);
         if (!best || (ours && !held) || (ours == held && e->last_success > best->last_success))
             best = e;
     }

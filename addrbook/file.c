@@ -43,6 +43,7 @@ static struct book_record to_record(const struct entry *e)
         .last_error = entry_last_error(e),
         .banned_until = e->banned_until,
         .added = e->added,
+        .in_config = e->in_config,
     };
 }
 
@@ -319,7 +320,7 @@ static struct addrbook_policy policy_of(const struct book_record *r)
 
 static enum weft_origin origin_of(const struct book_record *r)
 {
-    if (r->origin < WEFT_ORIGIN_CONFIGURED || r->origin > WEFT_ORIGIN_OBSERVED)
+    if (r->origin < WEFT_ORIGIN_CONFIGURED || r->origin > WEFT_ORIGIN_OPERATOR)
         return WEFT_ORIGIN_GOSSIP; /* the origin that is trusted least */
     return (enum weft_origin)r->origin;
 }
@@ -327,9 +328,13 @@ static enum weft_origin origin_of(const struct book_record *r)
 /* What a file adds to an entry that is known already, from the configuration or another file. */
 static void merge_known(struct entry *e, const struct book_record *r)
 {
-    if (e->origin != WEFT_ORIGIN_CONFIGURED && origin_of(r) == WEFT_ORIGIN_CONFIGURED) {
-        e->origin = WEFT_ORIGIN_CONFIGURED;
-        e->policy = policy_of(r);
+    enum weft_origin origin = origin_of(r);
+    if (origin_configured(origin)) {
+        if (!entry_configured(e))
+            e->policy = policy_of(r);
+        if (e->origin != WEFT_ORIGIN_OPERATOR)
+            e->origin = origin;
+        e->in_config |= r->in_config;
     }
     e->attempts = e->attempts > r->attempts ? e->attempts : r->attempts;
     e->banned_until = max_u64(e->banned_until, r->banned_until);
@@ -345,6 +350,7 @@ static void merge_new(struct entry *e, const struct book_record *r)
     e->backoff_ns = min_u64(r->backoff_ns, e->policy.max_backoff_ns);
     e->banned_until = r->banned_until;
     e->added = r->added;
+    e->in_config = r->in_config && origin_configured(e->origin);
 }
 
 /* Spread, and, since who is remembered may have restarted with us and remember us, too, by the rule
@@ -353,7 +359,7 @@ static void schedule_remembered(struct addrbook *book, struct entry *e, uint64_t
 {
     uint64_t from = held_until(book, e, now);
     uint64_t due = after(from, prng_between(book->prng, 0, MERGE_SPREAD_NS));
-    bool first = e->origin == WEFT_ORIGIN_CONFIGURED || dials_first(book, e);
+    bool first = entry_configured(e) || dials_first(book, e);
     schedule_at(book, e, first ? due : after(due, ADDRBOOK_POLITE_NS));
     e->polite_until = first ? 0 : after(from, ADDRBOOK_POLITE_MAX_NS);
 }
@@ -395,7 +401,7 @@ static int merge_record(struct addrbook *book, const struct book_record *r, stru
     if (!*entry_last_error(e))
         entry_set_error(book, e, 0, r->last_error);
     e->last_success = max_u64(e->last_success, r->last_success);
-    if (e->last_success || e->origin == WEFT_ORIGIN_CONFIGURED)
+    if (e->last_success || entry_configured(e))
         entry_proven(book, e);
     if (!r->node_id || e->node || memcmp(r->node_id, book->node_id, NODE_ID_SIZE) == 0)
         return 0;

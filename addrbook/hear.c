@@ -21,15 +21,31 @@
  * shorter URL. */
 static void upgrade(struct addrbook *book, struct entry *e, const struct url *url)
 {
-    e->origin = WEFT_ORIGIN_CONFIGURED;
     entry_proven(book, e);
     if (url->query[0] || (url->path[0] && !entry_linked(e)))
         entry_set_peer(book, e, url->text);
     book->dirty = true;
 }
 
+/* Who said so last does not undo what another said. */
+static void set_origin(struct entry *e, enum addrbook_by by)
+{
+    if (by == ADDRBOOK_BY_OPERATOR)
+        e->origin = WEFT_ORIGIN_OPERATOR;
+    else if (e->origin != WEFT_ORIGIN_OPERATOR)
+        e->origin = WEFT_ORIGIN_CONFIGURED;
+    if (by == ADDRBOOK_BY_CONFIG)
+        e->in_config = e->named = true;
+}
+
 int addrbook_add_configured(struct addrbook *book, const char *text,
                             const struct addrbook_policy *policy, struct moment now)
+{
+    return addrbook_add_named(book, text, ADDRBOOK_BY_PROGRAM, policy, now);
+}
+
+int addrbook_add_named(struct addrbook *book, const char *text, enum addrbook_by by,
+                       const struct addrbook_policy *policy, struct moment now)
 {
     struct url url;
     char identity[URL_MAX + 1];
@@ -47,6 +63,7 @@ int addrbook_add_configured(struct addrbook *book, const char *text,
         rc = entry_new(book, url.text, identity, WEFT_ORIGIN_CONFIGURED, "", now, &e);
     if (rc < 0)
         return rc;
+    set_origin(e, by);
     e->policy = addrbook_policy_complete(policy);
     e->failures = 0;
     e->backoff_ns = 0;
@@ -93,7 +110,7 @@ static void pull_forward(struct addrbook *book, struct entry *e, struct moment n
 static void heard_again(struct addrbook *book, struct entry *e, const struct url *url,
                         struct moment now)
 {
-    if (url->path[0] && e->origin != WEFT_ORIGIN_CONFIGURED && e->bare)
+    if (url->path[0] && !entry_configured(e) && e->bare)
         entry_set_peer(book, e, url->text);
     pull_forward(book, e, now);
 }
@@ -201,7 +218,7 @@ static void bury(struct addrbook *book, struct entry *e, enum trace trace, struc
 /* Did an operator or the program say that it is to stay? */
 static bool is_wanted(const struct entry *e, uint64_t wall_ns)
 {
-    return e->origin == WEFT_ORIGIN_CONFIGURED || e->policy.persistent || e->banned_until > wall_ns;
+    return entry_configured(e) || e->policy.persistent || e->banned_until > wall_ns;
 }
 
 /* Bury the entry and the other names of its node; of these, those that nobody wants kept unless
@@ -253,6 +270,58 @@ int addrbook_forget(struct addrbook *book, const char *text, struct moment now)
         return rc;
     bury_names(book, e, true, TRACE_TOMBSTONE, now);
     return 0;
+}
+
+/* ---- No longer configured ---- */
+
+/* It is a name like those that peers told of: what the configuration said of it goes with it. */
+static void release(struct addrbook *book, struct entry *e)
+{
+    e->in_config = false;
+    book->dirty = true;
+    if (e->origin == WEFT_ORIGIN_OPERATOR)
+        return;
+    e->origin = WEFT_ORIGIN_OBSERVED;
+    e->policy = default_policy;
+}
+
+int addrbook_unconfigure(struct addrbook *book, const char *text, struct moment now)
+{
+    struct entry *e;
+    int rc = entry_lookup(book, text, &e);
+    if (rc < 0)
+        return rc;
+    release(book, e);
+    if (e->origin == WEFT_ORIGIN_OPERATOR)
+        return 1;
+    bury_names(book, e, false, TRACE_TOMBSTONE, now);
+    return 0;
+}
+
+bool addrbook_let_go(struct addrbook *book, struct addrbook_view *ret_view)
+{
+    map_each (it, &book->by_id) {
+        struct entry *e = container_of(it, struct entry, by_id);
+        if (!e->in_config || e->named)
+            continue;
+        release(book, e);
+        entry_view(e, ret_view);
+        return true;
+    }
+    return false;
+}
+
+int addrbook_disown(struct addrbook *book, const char *text)
+{
+    struct entry *e;
+    int rc = entry_lookup(book, text, &e);
+    if (rc < 0)
+        return rc;
+    if (e->origin != WEFT_ORIGIN_OPERATOR || !e->in_config)
+        return 0;
+    e->origin = WEFT_ORIGIN_CONFIGURED;
+    book->dirty = true;
+    return 1;
 }
 
 /* ---- Bans ---- */

@@ -73,9 +73,8 @@ static struct entry *stalest_name(const struct node *node, const struct entry *k
     struct entry *found = NULL;
     list_each (it, &node->names) {
         struct entry *e = list_entry(it, struct entry, in_node);
-        if (e == keep || e == also || e->dialing || e->reached ||
-            e->origin == WEFT_ORIGIN_CONFIGURED || e->policy.persistent ||
-            e->banned_until > wall_ns)
+        if (e == keep || e == also || e->dialing || e->reached || entry_configured(e) ||
+            e->policy.persistent || e->banned_until > wall_ns)
             continue;
         if (!found || e->last_success < found->last_success)
             found = e;

@@ -72,6 +72,8 @@ struct entry {
     uint64_t backoff_ns;           /* the limit the last pause was drawn below; 0: none yet */
     uint64_t last_success, banned_until, added; /* wall clock; last_success 0: never reached */
     enum weft_origin origin;
+    bool in_config; /* the configuration names it; origin is CONFIGURED or OPERATOR then */
+    bool named;     /* it did so in this run, not only in one that the file tells of */
     bool dialing;
     bool reached; /* by this name, the link that stands now */
     bool counted; /* as unproven gossip: it is KIND_HEARSAY */
@@ -141,10 +143,23 @@ static inline enum kind kind_of(const struct entry *e)
     return e->counted ? KIND_HEARSAY : KIND_VOUCHED;
 }
 
+static inline bool origin_configured(enum weft_origin origin)
+{
+    return origin == WEFT_ORIGIN_CONFIGURED || origin == WEFT_ORIGIN_OPERATOR;
+}
+
+/* Did the configuration, the program or an operator name it? */
+static inline bool entry_configured(const struct entry *e)
+{
+    return origin_configured(e->origin);
+}
+
 static inline bool entry_linked(const struct entry *e)
 {
     return e->node && e->node->linked;
 }
+
+void entry_view(const struct entry *e, struct addrbook_view *ret_view);
 
 /* Sorted by peer; valid until the book changes. */
 struct entry **entries_sorted(const struct addrbook *book);

@@ -109,6 +109,7 @@ struct book_record {
     uint64_t banned_until, added;
     bool linked, dialing;  /* of a live node; never in a file */
     uint64_t next_dial_ns; /* likewise: from now; 0: none is planned */
+    bool in_config;        /* the owner's configuration names it */
 };
 
 /* What is asked of a node (docs/protocol.md section 9): parts of a report, or a command. */

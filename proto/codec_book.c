@@ -26,6 +26,7 @@ void build_record(const struct book_record *record, Weft__AddrbookEntry *entry)
     entry->linked = record->linked;
     entry->dialing = record->dialing;
     entry->next_dial = record->next_dial_ns;
+    entry->in_config = record->in_config;
 }
 
 int read_record(const Weft__AddrbookEntry *entry, struct book_record *record)
@@ -49,6 +50,7 @@ int read_record(const Weft__AddrbookEntry *entry, struct book_record *record)
         .linked = entry->linked,
         .dialing = entry->dialing,
         .next_dial_ns = entry->next_dial,
+        .in_config = entry->in_config,
     };
     return read_node_id(&entry->node_id, &record->node_id) ? 0 : WEFT_EMALFORMED;
 }

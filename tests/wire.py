@@ -39,7 +39,7 @@ ENTRY = {1: ("peer", "string"), 2: ("max_attempts", "uint"), 3: ("default_backof
          10: ("persistent", "bool"), 16: ("node_id", "bytes"), 17: ("source", "string"),
          18: ("origin", "uint"), 19: ("last_error", "string"), 20: ("banned_until", "uint"),
          21: ("added", "uint"), 22: ("linked", "bool"), 23: ("dialing", "bool"),
-         24: ("next_dial", "uint")}
+         24: ("next_dial", "uint"), 25: ("in_config", "bool")}
 STATS = {number: (name, "uint") for number, name in enumerate(
     "uptime peers intents interests remote_intents remote_interests messages_in messages_out bytes_in bytes_out "
     "delivered relayed dropped dials dials_failed refused outbox_bytes".split(), 1)}

@@ -42,7 +42,11 @@ struct book_record sample_records[SAMPLE_RECORDS] = {
      .linked = true,
      .dialing = true,
      .next_dial_ns = 11},
-    {.peer = "tcp://h:3", .source = "", .last_error = ""},
+    {.peer = "tcp://h:3",
+     .source = "",
+     .last_error = "",
+     .origin = WEFT_ORIGIN_OPERATOR,
+     .in_config = true},
 };
 
 const uint32_t types[SAMPLE_TYPES] = {MSG_INTENT,    MSG_INTENTS,       MSG_INTEREST, MSG_INTERESTS,
@@ -161,6 +165,7 @@ void same_records(const struct book_record *a, const struct book_record *b, size
         CHECK(a[i].banned_until == b[i].banned_until && a[i].added == b[i].added);
         CHECK(a[i].linked == b[i].linked && a[i].dialing == b[i].dialing);
         CHECK_EQ(a[i].next_dial_ns, b[i].next_dial_ns);
+        CHECK_EQ(a[i].in_config, b[i].in_config);
     }
 }
 
