@@ -215,15 +215,14 @@ static bool settle_duplicates(struct mesh *m, struct mesh_link *l, struct moment
 static bool is_configured(const struct mesh *m, const char *name)
 {
     struct addrbook_view view;
-    return addrbook_find(m->book, name, &view) && view.origin == WEFT_ORIGIN_CONFIGURED;
+    return addrbook_find(m->book, name, &view) && view.configured;
 }
 
 /* Does the book know somebody else there? */
 static bool is_others(const struct mesh *m, const char *name)
 {
     struct addrbook_view view;
-    return addrbook_find(m->book, name, &view) &&
-           (view.origin == WEFT_ORIGIN_CONFIGURED || view.last_success);
+    return addrbook_find(m->book, name, &view) && (view.configured || view.last_success);
 }
 
 void greet_doubt(struct mesh *m, const struct mesh_link *l, int error)

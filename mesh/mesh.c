@@ -327,23 +327,70 @@ int mesh_ask_book(struct mesh *m, struct mesh_link *l, uint64_t token, struct mo
     return 0;
 }
 
-int mesh_forget(struct mesh *m, const char *text, struct moment now)
-{
+/* Whom a URL leads to: its node's id is known where a link has stood. */
+struct wanted {
     struct url url;
-    if (url_parse(text, strlen(text), &url, NULL) < 0)
+    uint8_t id[16];
+    bool has_id;
+};
+
+static int find_wanted(const struct mesh *m, const char *text, struct wanted *ret_wanted)
+{
+    struct addrbook_view view;
+    if (url_parse(text, strlen(text), &ret_wanted->url, NULL) < 0)
         return WEFT_EURL;
-    int rc = addrbook_forget(m->book, text, now);
+    ret_wanted->has_id = addrbook_find(m->book, text, &view) && view.node_id;
+    if (ret_wanted->has_id)
+        memcpy(ret_wanted->id, view.node_id, sizeof(ret_wanted->id));
+    return 0;
+}
+
+/* A link that it dialled has its own name for it, which need not be the one that we know. */
+static bool is_wanted(const struct mesh_link *l, const struct wanted *w)
+{
+    return leads_to(l, &w->url) || (w->has_id && link_identified(l) && l->hs.has_node_id &&
+                                    memcmp(l->hs.node_id, w->id, sizeof(w->id)) == 0);
+}
+
+/* End the links, for good. True: there were some. */
+static bool send_off(struct mesh *m, const struct wanted *w, bool all, struct moment now)
+{
+    bool any = false;
     list_each_safe (it, &m->links) { /* one that is still being dialled would bring it back */
         struct mesh_link *l = list_entry(it, struct mesh_link, node);
-        if (!leads_to(l, &url))
+        if (!is_wanted(l, w))
             continue;
-        if (link_identified(l))
+        if (link_identified(l) && all)
             addrbook_forget(m->book, l->hs.peer.text, now);
+        else if (link_identified(l))
+            addrbook_unwanted(m->book, l->hs.peer.text, now);
         link_end(m, l, WEFT_EFORGOTTEN, "forgotten by the operator", true, GOODBYE_FORGOTTEN, now);
-        rc = 0;
+        any = true;
     }
     mesh_settle(m, now);
-    return rc;
+    return any;
+}
+
+int mesh_forget(struct mesh *m, const char *text, struct moment now)
+{
+    struct wanted w;
+    int rc = find_wanted(m, text, &w);
+    if (rc < 0)
+        return rc;
+    rc = addrbook_forget(m->book, text, now);
+    return send_off(m, &w, true, now) ? 0 : rc;
+}
+
+int mesh_unconfigure(struct mesh *m, const char *text, struct moment now)
+{
+    struct wanted w;
+    int rc = find_wanted(m, text, &w);
+    if (rc < 0)
+        return rc;
+    rc = addrbook_unconfigure(m->book, text, now);
+    if (rc == 1)
+        return rc;
+    return send_off(m, &w, false, now) ? 0 : rc;
 }
 
 static bool is_banned(struct mesh *m, const struct mesh_link *l, struct moment now)

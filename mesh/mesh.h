@@ -218,6 +218,9 @@ void mesh_refuse_query(struct mesh *mesh, struct mesh_link *link, uint64_t nonce
 
 /* Forget a peer: out of the book, link closed with GOODBYE 3. Errors: WEFT_EURL, WEFT_ENOTFOUND. */
 int mesh_forget(struct mesh *mesh, const char *url, struct moment now);
+/* The configuration names a peer no more: the same, but as addrbook_unconfigure. Returns 1 if it
+ * stays with its link, since an operator added it. Errors: WEFT_EURL, WEFT_ENOTFOUND. */
+int mesh_unconfigure(struct mesh *mesh, const char *url, struct moment now);
 
 /* Ban a peer until the wall-clock time, and end the link to it; 0 lifts the ban. Errors: WEFT_EURL,
  * WEFT_ESELF, WEFT_ENOTFOUND (lift), WEFT_ELIMIT, WEFT_ENOMEM. */
