@@ -234,7 +234,7 @@ static int do_add(weft_node *node, const char *const *args, char *text)
         if (rc < 0)
             return rc;
     }
-    int rc = weft_node_dial(node, args[0], &options);
+    int rc = named_add(node, args[0], ADDRBOOK_BY_OPERATOR, &options);
     if (rc < 0)
         return say_url_error(rc, args[0], text);
     save_soon(node);
@@ -244,11 +244,14 @@ static int do_add(weft_node *node, const char *const *args, char *text)
 
 static int do_remove(weft_node *node, const char *const *args, char *text)
 {
-    int rc = weft_node_forget(node, args[0]);
+    int rc = named_remove(node, args[0]);
     if (rc < 0)
         return say_url_error(rc, args[0], text);
     save_soon(node);
-    snprintf(text, TEXT_SIZE, "%.600s is out of the address book", args[0]);
+    snprintf(text, TEXT_SIZE,
+             rc == 1 ? "%.600s stays in the address book, as the configuration names it"
+                     : "%.600s is out of the address book",
+             args[0]);
     return 0;
 }
 

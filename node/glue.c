@@ -129,8 +129,7 @@ static bool is_news(weft_node *node, const weft_event *event)
 {
     struct addrbook_view view;
     return event->peer && addrbook_find(mesh_addrbook(node->mesh), event->peer, &view) &&
-           view.failed_attempts == 1 &&
-           (view.origin == WEFT_ORIGIN_CONFIGURED || view.policy.persistent);
+           view.failed_attempts == 1 && (view.configured || view.policy.persistent);
 }
 
 static void glue_event(void *ctx, const weft_event *event)

@@ -293,7 +293,15 @@ struct book_record record_from_entry(const weft_addrbook_entry *e)
         .linked = e->linked,
         .dialing = e->dialing,
         .next_dial_ns = e->next_dial_ns,
+        .in_config = e->in_config,
     };
+}
+
+/* One of a later version, or none, is shown as what is trusted least. */
+static enum weft_origin known_origin(uint32_t origin)
+{
+    bool known = origin >= WEFT_ORIGIN_CONFIGURED && origin <= WEFT_ORIGIN_OPERATOR;
+    return known ? (enum weft_origin)origin : WEFT_ORIGIN_GOSSIP;
 }
 
 weft_addrbook *book_from_records(const struct book_record *records, size_t count)
@@ -314,12 +322,13 @@ weft_addrbook *book_from_records(const struct book_record *records, size_t count
             .last_success = r->last_success,
             .backoff_ns = r->backoff_ns,
             .persistent = r->persistent,
-            .origin = (enum weft_origin)r->origin,
+            .origin = known_origin(r->origin),
             .banned_until = r->banned_until,
             .added = r->added,
             .linked = r->linked,
             .dialing = r->dialing,
             .next_dial_ns = r->next_dial_ns,
+            .in_config = r->in_config,
         };
         if (r->node_id)
             memcpy(e->node_id, r->node_id, sizeof(e->node_id));

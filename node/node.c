@@ -249,31 +249,6 @@ static int make_mesh(weft_node *node, const weft_options *o, const struct addrbo
     return rc;
 }
 
-/* A leaf's router is on its host: it is tried again every second at the latest. */
-#define LEAF_MAX_BACKOFF_NS (1 * NS_PER_SEC)
-#define LEAF_BACKOFF_NS (250 * NS_PER_MS)
-
-static int add_peers(weft_node *node, const weft_options *o, char *text)
-{
-    struct addrbook_policy policy = {.persistent = true};
-    if (node->role == ROLE_LEAF) {
-        policy.default_backoff_ns = LEAF_BACKOFF_NS;
-        policy.max_backoff_ns = LEAF_MAX_BACKOFF_NS;
-    }
-    for (size_t i = 0; o->peers && o->peers[i]; i++) {
-        int rc =
-            addrbook_add_configured(mesh_addrbook(node->mesh), o->peers[i], &policy, node_now());
-        if (rc == WEFT_ESELF) { /* a common list may name its reader */
-            node_log(node, WEFT_LOG_WARN, "peers: %s is this node itself and is left out",
-                     o->peers[i]);
-        } else if (rc < 0) {
-            snprintf(text, TEXT_SIZE, "peers: %s: %s", o->peers[i], weft_strerror(rc));
-            return rc;
-        }
-    }
-    return 0;
-}
-
 static void init_lists(weft_node *node)
 {
     struct list *lists[] = {&node->conns,         &node->listeners, &node->paused,
@@ -330,7 +305,7 @@ static int load_and_listen(weft_node *node, const weft_options *o, char *text)
     if (rc == 0)
         rc = node_listen(node, o, text);
     if (rc == 0)
-        rc = add_peers(node, o, text);
+        rc = named_open(node, o->peers, text);
     if (node->addrbook_file) /* a new file at once: whether it can be written is known now */
         node->save_at = node_now().mono_ns + (found ? SAVE_NS : 0);
     return rc;
@@ -484,57 +459,6 @@ int weft_node_open(const weft_options *options, weft_node **ret_node)
 const char *weft_node_url(const weft_node *node)
 {
     return node->url_text->text;
-}
-
-struct dialling {
-    const char *url;
-    struct addrbook_policy policy;
-};
-
-static int run_dial(weft_node *node, void *arg)
-{
-    const struct dialling *d = arg;
-    int rc = addrbook_add_configured(mesh_addrbook(node->mesh), d->url, &d->policy, node_now());
-    if (rc == 0 && node->depth == 0)
-        node_request_turn(node);
-    return rc;
-}
-
-int weft_node_dial(weft_node *node, const char *url, const weft_dial_options *options)
-{
-    weft_dial_options defaults;
-    weft_dial_options_init(&defaults);
-    if (!node || !url || (options && options->size != sizeof(*options)))
-        return WEFT_EINVAL;
-    const weft_dial_options *o = options ? options : &defaults;
-    int rc = weft_url_check(url, NULL);
-    if (rc < 0)
-        return rc;
-    struct dialling d = {
-        .url = url,
-        .policy =
-            {
-                .persistent = o->persistent,
-                .max_attempts = o->max_attempts,
-                .default_backoff_ns = o->backoff_ms * NS_PER_MS,
-                .max_backoff_ns = o->max_backoff_ms * NS_PER_MS,
-                .multiplier = o->multiplier,
-            },
-    };
-    return node_call(node, run_dial, &d);
-}
-
-static int run_forget(weft_node *node, void *arg)
-{
-    int rc = mesh_forget(node->mesh, arg, node_now());
-    if (node->depth == 0)
-        node_request_turn(node);
-    return rc;
-}
-
-int weft_node_forget(weft_node *node, const char *url)
-{
-    return node && url ? node_call(node, run_forget, (void *)(uintptr_t)url) : WEFT_EINVAL;
 }
 
 int weft_node_wait_peers(weft_node *node, unsigned count, int timeout_ms)

@@ -259,6 +259,18 @@ void interest_settle_matches(weft_node *node);
 void intent_handle_free(weft_intent *i);
 void intent_tell(weft_node *node);
 
+/* ---- Named peers (named.c) ---- */
+
+/* The option `peers`; NULL: none is given, and nothing is let go. Errors as weft_node_open, with a
+ * sentence in text[TEXT_SIZE]. loop */
+int named_open(weft_node *node, const char *const *peers, char *text);
+/* As weft_node_dial, and who says so. [any] */
+int named_add(weft_node *node, const char *url, enum addrbook_by by,
+              const weft_dial_options *options);
+/* As weft_node_forget, for an operator: 1 where the configuration names it, too, and it stays as
+ * that. [any] */
+int named_remove(weft_node *node, const char *url);
+
 /* ---- The node ---- */
 
 /* An event or a log line on its way to the program: callbacks never run below the mesh. */

@@ -101,9 +101,10 @@ WEFT_API void weft_report_free(weft_report *report);
 
 /* A verb and its arguments. Those every node knows:
  *   "log" LEVEL                  error, warn, info or debug
- *   "add" URL [KEY=VALUE]…       as weft_node_dial; persistent, max_attempts, backoff_ms,
- *                                max_backoff_ms, multiplier
- *   "remove" URL                 as weft_node_forget
+ *   "add" URL [KEY=VALUE]…       as weft_node_dial, by an operator; persistent, max_attempts,
+ *                                backoff_ms, max_backoff_ms, multiplier
+ *   "remove" URL                 as weft_node_forget; what an operator added and the configuration
+ *                                names, too, stays as configured
  *   "ban" URL [UNTIL]            as weft_node_ban; ns since the epoch
  *   "unban" URL
  *   "pin" URL, "unpin" URL       as weft_node_pin
@@ -134,6 +135,28 @@ typedef struct weft_limits {
     size_t outbox;
 } weft_limits;
 WEFT_API int weft_node_set_limits(weft_node *node, const weft_limits *limits);
+
+/* Peers of a configuration that the program reads. The address book keeps that it was the
+ * configuration that named them, so that one that names them no more takes them back:
+ *
+ *     weft_node_open, weft_node_configure_peer …, weft_node_configure_done    at the start
+ *     weft_node_configure_peer, weft_node_unconfigure_peer                    what changed later
+ */
+
+/* As weft_node_dial, for a peer that the configuration names. [any] */
+WEFT_API int weft_node_configure_peer(weft_node *node, const char *url,
+                                      const weft_dial_options *options);
+
+/* The configuration names it no more: as weft_node_forget, but what an operator added, pinned or
+ * banned of its node's names stays. Returns 1 if an operator added the peer itself: then it stays
+ * with its link. [any] Errors: as weft_node_forget. */
+WEFT_API int weft_node_unconfigure_peer(weft_node *node, const char *url);
+
+/* All that the configuration names has been told. What the address book remembers of an earlier
+ * one and was not named since is let go, with a line in the log each: it stays and is dialled like
+ * a name that peers told of, and given up when it does not answer. What an operator added stays.
+ * Links are not touched. [any] Errors: WEFT_ECLOSED. */
+WEFT_API int weft_node_configure_done(weft_node *node);
 
 /* Never dial this peer or another name of its node, and refuse it, until that time (ns since the
  * epoch; UINT64_MAX: for ever). A link to it ends. 0 lifts the ban. A URL that is not in the

@@ -214,9 +214,12 @@ typedef struct weft_options {
                          Port 0 takes a free one, see weft_node_url. */
     const char *advertise;     /* FQN to be known by where it differs from self, or NULL */
     const char *const *listen; /* further URLs to listen on, NULL-terminated, or NULL */
-    const char *const *peers;  /* peer URLs to dial for ever, NULL-terminated, or NULL */
-    const char *path;          /* this node's path where self is NULL; NULL: empty */
-    const char *network;       /* nodes of another network are refused; NULL: none */
+    /* Peer URLs to dial for ever, NULL-terminated, or NULL. A list, be it empty, is all that is
+     * configured: what the address book remembers of an earlier one is let go, as by
+     * weft_node_configure_done (weft/admin.h). */
+    const char *const *peers;
+    const char *path;     /* this node's path where self is NULL; NULL: empty */
+    const char *network;  /* nodes of another network are refused; NULL: none */
     const char *addrbook; /* file the address book and node id are kept in; NULL: memory only */
     const char *agent;    /* program name and version told to peers; NULL: "weft/VERSION" */
     enum weft_role role;
@@ -281,7 +284,8 @@ typedef struct weft_dial_options {
 } weft_dial_options;
 WEFT_API void weft_dial_options_init(weft_dial_options *options);
 
-/* Put a peer into the address book as configured and dial it. NULL options are the defaults. [any]
+/* Put a peer into the address book as configured and dial it. It stays there until it is forgotten.
+ * NULL options are the defaults. [any]
  * Errors: WEFT_EURL, WEFT_ESELF, WEFT_ENOTSUP (scheme), WEFT_ENOMEM, WEFT_ECLOSED. */
 WEFT_API int weft_node_dial(weft_node *node, const char *url, const weft_dial_options *options);
 
@@ -355,11 +359,13 @@ typedef struct weft_route_info {
 WEFT_API int weft_node_routes(weft_node *node, weft_route_info **ret_routes, size_t *ret_count);
 WEFT_API void weft_routes_free(weft_route_info *routes, size_t count);
 
+/* Where the name of a peer came from. Others may be added. */
 enum weft_origin {
-    WEFT_ORIGIN_CONFIGURED = 1,
-    WEFT_ORIGIN_GOSSIP = 2,
-    WEFT_ORIGIN_INBOUND = 3,
-    WEFT_ORIGIN_OBSERVED = 4,
+    WEFT_ORIGIN_CONFIGURED = 1, /* the program named it, or its configuration (in_config) */
+    WEFT_ORIGIN_GOSSIP = 2,     /* another peer told of it */
+    WEFT_ORIGIN_INBOUND = 3,    /* it dialled us */
+    WEFT_ORIGIN_OBSERVED = 4,   /* what a peer calls itself; or it is banned; or was configured */
+    WEFT_ORIGIN_OPERATOR = 5,   /* an operator added it; the configuration may name it, too */
 };
 
 /* One entry of an address book (docs/protocol.md section 3). Times are ns since the epoch, 0 for
@@ -383,6 +389,7 @@ typedef struct weft_addrbook_entry {
     uint64_t added;
     bool dialing;          /* of a live node: a dial is under way */
     uint64_t next_dial_ns; /* of a live node: from now; 0: none is planned */
+    bool in_config;        /* the configuration of the book's owner names it */
 } weft_addrbook_entry;
 
 typedef struct weft_addrbook {
