@@ -124,6 +124,7 @@ static const struct field entry_fields[] = {
     {"next_dial_ns", PLANNED_0, AT(weft_addrbook_entry, next_dial_ns)},
     {"persistent", BOOL, AT(weft_addrbook_entry, persistent)},
     {"origin", ORIGIN, AT(weft_addrbook_entry, origin)},
+    {"in_config", BOOL, AT(weft_addrbook_entry, in_config)},
     {"source", TEXT, AT(weft_addrbook_entry, source)},
     {"node_id", NODE_ID, AT(weft_addrbook_entry, node_id)},
     {"attempts", U32, AT(weft_addrbook_entry, attempts)},

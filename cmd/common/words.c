@@ -20,7 +20,8 @@ const char *level_word(int level)
 
 const char *origin_word(int origin)
 {
-    static const char *const words[] = {"", "configured", "gossip", "inbound", "observed"};
+    static const char *const words[] = {"",        "configured", "gossip",
+                                        "inbound", "observed",   "operator"};
     return WORD(words, origin);
 }
 

@@ -4,6 +4,7 @@
 
 #include "../common/memory.h"
 #include "addrbook.h"
+#include "book.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 #define SETTING_TEXT 48
@@ -41,7 +42,7 @@ static bool is_like(const weft_addrbook_entry *a, const weft_addrbook_entry *b)
            memcmp(a->node_id, b->node_id, sizeof(a->node_id)) == 0 &&
            strcmp(a->source, b->source) == 0 && a->origin == b->origin &&
            strcmp(a->last_error, b->last_error) == 0 && a->banned_until == b->banned_until &&
-           a->added == b->added;
+           a->added == b->added && a->in_config == b->in_config;
 }
 
 /* Put it, and tell what became of it. */
@@ -67,11 +68,11 @@ static int add_to_file(struct edit *e, const char *url)
     char *error = xcopy(known ? known->last_error : "", strlen(known ? known->last_error : ""));
     if (known)
         entry = *known;
-    set_policy(e->job, &entry, !known || known->origin != WEFT_ORIGIN_CONFIGURED);
+    set_policy(e->job, &entry, !known || !entry_configured(known));
     entry.peer = url;
     entry.source = source;
     entry.last_error = error;
-    entry.origin = WEFT_ORIGIN_CONFIGURED;
+    entry.origin = WEFT_ORIGIN_OPERATOR;
     int code = put(e, &entry, configured);
     xfree(source);
     xfree(error);
@@ -212,10 +213,11 @@ const struct verb add_verb = {
                 "usage: weft addrbook add FILE|URL PEER_URL... [options]\n"
                 "       weft addrbook add FILE|URL --from BOOK.json [options]\n"
                 "\n"
-                "Adds peers as configured ones; a live node dials them at once. A file is made\n"
-                "if there is none. --from takes entries with all they hold, as 'weft addrbook\n"
-                "dump --json' writes them, in the place of entries with the same address; a\n"
-                "live node takes how they are dialled, and their bans.\n"
+                "Adds peers, which stay whatever the node's configuration names; a live node\n"
+                "dials them at once. A file is made if there is none. --from takes entries with\n"
+                "all they hold, as 'weft addrbook dump --json' writes them, in the place of\n"
+                "entries with the same address; a live node takes how they are dialled, and\n"
+                "their bans.\n"
                 "\n"
                 "      --from FILE     entries as JSON, - for standard input\n"
                 "      --persistent    dial for ever (the default)\n"

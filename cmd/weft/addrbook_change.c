@@ -18,6 +18,8 @@ struct target {
     char *peer;   /* URL */
     bool known;   /* it has an entry */
     bool another; /* a further name of the one before */
+    /* It, or the name that was asked for, was added by an operator and is configured. */
+    bool named_twice;
 };
 
 struct targets {
@@ -87,6 +89,18 @@ static int find_targets(const struct edit *e, bool unknown, bool names, struct t
     return code;
 }
 
+static void mark_named_twice(const struct edit *e, struct targets *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        struct target *item = &t->items[i];
+        const weft_addrbook_entry *known = weft_addrbook_find(e->book, item->peer);
+        if (item->another && i > 0)
+            item->named_twice = t->items[i - 1].named_twice;
+        else
+            item->named_twice = known && known->in_config && known->origin == WEFT_ORIGIN_OPERATOR;
+    }
+}
+
 /* Open, look up, have `change` made to each, save. */
 static int change_each(struct job *job, bool unknown, bool names,
                        int (*change)(struct edit *e, const struct target *t))
@@ -97,6 +111,7 @@ static int change_each(struct job *job, bool unknown, bool names,
     if (code != EXIT_OK)
         return code;
     code = find_targets(&e, unknown, names, &t);
+    mark_named_twice(&e, &t);
     for (size_t i = 0; code == EXIT_OK && i < t.count; i++)
         code = change(&e, &t.items[i]);
     targets_fini(&t);
@@ -112,10 +127,29 @@ static int at_node(struct edit *e, const char *verb, const char *peer)
 /* ---- remove ------------------------------------------------------------------------------------
  */
 
+/* An operator added it, and the configuration names it, too: the one is taken back, the other is
+ * not an operator's. Its other names stay with it. */
+static int take_back(struct edit *e, const struct target *t)
+{
+    if (t->another)
+        return EXIT_OK;
+    int code = EXIT_OK;
+    if (edit_in_memory(e))
+        weft_addrbook_find(e->book, t->peer)->origin = WEFT_ORIGIN_CONFIGURED;
+    else
+        code = at_node(e, "remove", t->peer);
+    if (code == EXIT_OK)
+        edit_tell(e, (struct deed){"released", "would release"}, t->peer,
+                  ", which stays: the configuration names it, too; take it out there and reload");
+    return code;
+}
+
 /* A live node removes the other names with the first. */
 static int remove_one(struct edit *e, const struct target *t)
 {
     int code = EXIT_OK;
+    if (t->named_twice)
+        return take_back(e, t);
     if (edit_in_memory(e))
         weft_addrbook_remove(e->book, t->peer);
     else if (!t->another)
@@ -142,7 +176,8 @@ const struct verb remove_verb = {
                 "Drops peers from an address book, each with all names of its "
                 "node.\n" ADDRBOOK_PEER_HELP
                 "A live node also ends the link to it and for ten minutes takes its name from\n"
-                "nobody; ban what is to stay away.\n"
+                "nobody, but a link that it dials; ban what is to stay away. What the node's\n"
+                "configuration names comes back when the node starts; take it out there.\n"
                 "\n" ADDRBOOK_CHANGE_HELP ADDRBOOK_LINK_HELP "\n"
                 "Exit codes: 0 done; 1 no such peer, or it failed, a file is as before; 2 wrong\n"
                 "usage.\n",

@@ -31,9 +31,10 @@ static const struct field {
 #define WHOLE "a whole number"
 #define WHEN "a time such as 2026-01-31T12:00:00Z"
     {"peer", TEXT, AT(peer), "a peer URL"},
-    {"origin", ORIGIN, AT(origin), "configured, gossip, inbound or observed"},
+    {"origin", ORIGIN, AT(origin), "configured, gossip, inbound, observed or operator"},
     {"source", TEXT, AT(source), "a text"},
     {"last_error", TEXT, AT(last_error), "a text"},
+    {"in_config", BOOLEAN, AT(in_config), "true or false"},
     {"persistent", BOOLEAN, AT(persistent), "true or false"},
     {"attempts", U32, AT(attempts), COUNT},
     {"failed", U32, AT(failed_attempts), COUNT},
@@ -102,7 +103,7 @@ static bool take_time(const json_t *value, uint64_t *at)
 static bool take_origin(const json_t *value, enum weft_origin *at)
 {
     const char *text = json_string_value(value);
-    for (int i = WEFT_ORIGIN_CONFIGURED; text && i <= WEFT_ORIGIN_OBSERVED; i++) {
+    for (int i = WEFT_ORIGIN_CONFIGURED; text && i <= WEFT_ORIGIN_OPERATOR; i++) {
         if (strcmp(origin_word(i), text) == 0) {
             *at = (enum weft_origin)i;
             return true;
@@ -209,14 +210,14 @@ static int put_entry(const struct place *p, const weft_addrbook_entry *e, weft_a
 
 static int read_entry(struct place *p, json_t *object, weft_addrbook *book)
 {
-    weft_addrbook_entry e = {.origin = WEFT_ORIGIN_CONFIGURED};
+    weft_addrbook_entry e = {.origin = WEFT_ORIGIN_OPERATOR};
     if (!json_is_object(object))
         return wrong(p, "expected an object, {\"peer\": …}");
     p->peer = json_string_value(json_object_get(object, "peer"));
     if (!p->peer)
         return wrong(p, "expected a \"peer\" with a URL");
     if (!json_object_get(object, "persistent"))
-        e.persistent = true; /* as 'add' does */
+        e.persistent = true; /* as 'add' does, and the origin above */
     int code = check_names(p, object);
     for (size_t i = 0; code == EXIT_OK && i < FIELDS; i++) {
         const json_t *value = json_object_get(object, fields[i].name);

@@ -4,6 +4,7 @@
 #include "../common/memory.h"
 #include "../common/report_json.h"
 #include "addrbook.h"
+#include "book.h"
 
 static uint64_t latest(uint64_t a, uint64_t b)
 {
@@ -41,6 +42,9 @@ static int merge_known(struct edit *e, const weft_addrbook_entry *known,
     }
     weft_addrbook_entry copy = *other;
     copy.banned_until = banned;
+    copy.in_config = known->in_config;
+    if (entry_configured(known)) /* what was said here is not unsaid elsewhere */
+        copy.origin = known->origin;
     int code = edit_put(e, &copy);
     if (code == EXIT_OK) {
         edit_in_memory(e);
@@ -57,7 +61,9 @@ static int merge_entry(struct edit *e, const weft_addrbook_entry *other, const c
     const weft_addrbook_entry *known = weft_addrbook_find(e->book, other->peer);
     if (known)
         return merge_known(e, known, other, from, tally);
-    int code = edit_put(e, other);
+    weft_addrbook_entry copy = *other;
+    copy.in_config = false; /* that is said of another configuration */
+    int code = edit_put(e, &copy);
     if (code == EXIT_OK) {
         edit_in_memory(e);
         tally->added++;

@@ -160,19 +160,29 @@ static void tell_time(const char *name, uint64_t ns)
         printf("%s (%s)\n", time_format(ns, 0, text), cell_time(ns, &ago));
 }
 
+static const char *origin_text(const weft_addrbook_entry *e)
+{
+    switch (e->origin) {
+    case WEFT_ORIGIN_CONFIGURED:
+        return e->in_config ? "the configuration" : "configured here, or added by the operator";
+    case WEFT_ORIGIN_GOSSIP:
+        return "told";
+    case WEFT_ORIGIN_INBOUND:
+        return "it dialled us";
+    case WEFT_ORIGIN_OBSERVED:
+        return "observed: what a peer calls itself, banned by the operator, or configured once";
+    case WEFT_ORIGIN_OPERATOR:
+        return e->in_config ? "an operator; the configuration names it, too" : "an operator";
+    }
+    return "unknown";
+}
+
 static void tell_origin(const weft_addrbook_entry *e)
 {
-    static const char *const why[] = {
-        [WEFT_ORIGIN_CONFIGURED] = "configured here, or added by the operator",
-        [WEFT_ORIGIN_GOSSIP] = "told",
-        [WEFT_ORIGIN_INBOUND] = "it dialled us",
-        [WEFT_ORIGIN_OBSERVED] = "observed: what a peer calls itself, or banned by the operator",
-    };
-    unsigned origin = (unsigned)e->origin;
     label("name from");
-    fputs(origin < sizeof(why) / sizeof(why[0]) && why[origin] ? why[origin] : "unknown", stdout);
+    fputs(origin_text(e), stdout);
     /* An entry that was heard of first and configured later keeps its source. */
-    if (e->origin != WEFT_ORIGIN_CONFIGURED && *e->source && strcmp(e->source, e->peer) != 0) {
+    if (!entry_configured(e) && *e->source && strcmp(e->source, e->peer) != 0) {
         fputs(" by ", stdout);
         safe(e->source);
     }

@@ -26,6 +26,11 @@ const char *entry_state(const weft_addrbook_entry *e, uint64_t now_ns)
     return e->last_success ? "known" : "new";
 }
 
+bool entry_configured(const weft_addrbook_entry *e)
+{
+    return e->origin == WEFT_ORIGIN_CONFIGURED || e->origin == WEFT_ORIGIN_OPERATOR;
+}
+
 /* ---- Values ------------------------------------------------------------------------------------
  */
 
@@ -44,6 +49,11 @@ static const char *state(const void *row, struct cell *c)
 static const char *origin(const void *row, struct cell *c)
 {
     return origin_word((int)ENTRY(row)->origin);
+}
+
+static const char *in_config(const void *row, struct cell *c)
+{
+    return cell_bool(ENTRY(row)->in_config, c);
 }
 
 static const char *persistent(const void *row, struct cell *c)
@@ -177,6 +187,7 @@ static const struct table_column columns[] = {
     {"peer", "PEER", peer, 0.3, SCOLS_FL_WRAP, TEXT_COLUMN, false},
     {"state", "STATE", state, 0, 0, TEXT_COLUMN, false},
     {"origin", "ORIGIN", origin, 0, 0, TEXT_COLUMN, false},
+    {"in_config", NULL, in_config, 0, 0, SCOLS_JSON_BOOLEAN, false},
     {"persistent", "KEEP", persistent, 0, 0, SCOLS_JSON_BOOLEAN, false},
     {"attempts", "DIALS", attempts, 0, SCOLS_FL_RIGHT, NUMBER_COLUMN, true},
     {"failed", "FAILED", failed, 0, SCOLS_FL_RIGHT, NUMBER_COLUMN, false},

@@ -12,4 +12,7 @@ bool book_print(const weft_addrbook *book, enum table_form form);
 /* "linked", "banned", "failing" and so on, of an entry at a moment. */
 const char *entry_state(const weft_addrbook_entry *e, uint64_t now_ns);
 
+/* Did the configuration, the program or an operator name it? */
+bool entry_configured(const weft_addrbook_entry *e);
+
 #endif

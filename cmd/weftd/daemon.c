@@ -176,7 +176,8 @@ static int explain_failure(const struct daemon *d, int rc, char *text)
     return rc == WEFT_EURL || rc == WEFT_EINVAL || rc == WEFT_ENOTSUP ? EXIT_CONFIG : EXIT_FAILED;
 }
 
-/* All peers, each with its own schedule. Those that cannot be dialled are named; if any, the daemon
+/* All peers, each with its own schedule; what the address book still has of an earlier
+ * configuration is let go, then. Those that cannot be dialled are named; if any, the daemon
  * does not start, for it would not be what was asked for. Our own URL is passed over: one list of
  * peers for all nodes is a good way to configure them. */
 static int dial_peers(const struct daemon *d)
@@ -185,7 +186,7 @@ static int dial_peers(const struct daemon *d)
     int code = EXIT_OK;
     for (size_t i = 0; i < d->config->peer_count; i++) {
         const struct config_peer *peer = &d->config->peers[i];
-        int rc = weft_node_dial(d->node, peer->url, &peer->dial);
+        int rc = weft_node_configure_peer(d->node, peer->url, &peer->dial);
         if (rc == WEFT_ESELF)
             daemon_log(d, WEFT_LOG_INFO, "start",
                        "one of peers is this node itself and is passed over");
@@ -196,6 +197,8 @@ static int dial_peers(const struct daemon *d)
         explain(d, rc, text);
         code = rc == WEFT_ENOMEM ? EXIT_FAILED : EXIT_CONFIG;
     }
+    if (code == EXIT_OK)
+        weft_node_configure_done(d->node);
     return code;
 }
 

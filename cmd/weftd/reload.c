@@ -195,8 +195,12 @@ const char *change_text(const struct change *c, bool dry_run, char buf[CHANGE_TE
         snprintf(buf, CHANGE_TEXT, "%s %s, %s", dry_run ? "would dial" : "dials", c->peer, to);
         break;
     case CHANGE_PEER_DROPPED:
-        snprintf(buf, CHANGE_TEXT, "%s %s and any link to it", dry_run ? "would drop" : "dropped",
-                 c->peer);
+        if (c->stays)
+            snprintf(buf, CHANGE_TEXT, "%s %s: an operator added it, too",
+                     dry_run ? "would keep" : "keeps", c->peer);
+        else
+            snprintf(buf, CHANGE_TEXT, "%s %s and any link to it",
+                     dry_run ? "would drop" : "dropped", c->peer);
         break;
     case CHANGE_PEER_SCHEDULE:
         snprintf(buf, CHANGE_TEXT, "%s the schedule of %s: %s (was: %s)",
@@ -232,23 +236,32 @@ static const struct change *failed(const struct changes *changes, const char *se
     return NULL;
 }
 
-/* The new list of peers, without those that could not be dialled: they are new the next time, too.
- */
+/* Take it over into the list. */
+static void move_peer(struct config *to, struct config_peer *peer)
+{
+    to->peers = xresize(to->peers, (to->peer_count + 1) * sizeof(*to->peers));
+    to->peers[to->peer_count++] = *peer;
+    peer->url = NULL;
+}
+
+/* The new list of peers, without those that could not be dialled, and with those that could not be
+ * dropped: they are new, or gone, the next time, too. */
 static void adopt_peers(struct config *running, struct config *next, const struct changes *changes)
 {
-    struct config_peer *peers = running->peers;
-    size_t count = running->peer_count;
-    running->peers = next->peers;
-    running->peer_count = 0;
-    for (size_t i = 0; i < next->peer_count; i++) {
-        struct config_peer *peer = &running->peers[i];
-        if (failed(changes, "peers", peer->url))
-            xfree(peer->url);
-        else
-            running->peers[running->peer_count++] = *peer;
+    struct config adopted = {0};
+    for (size_t i = 0; i < next->peer_count; i++)
+        if (!failed(changes, "peers", next->peers[i].url))
+            move_peer(&adopted, &next->peers[i]);
+    for (size_t i = 0; i < running->peer_count; i++) {
+        const struct change *c = failed(changes, "peers", running->peers[i].url);
+        if (c && c->kind == CHANGE_PEER_DROPPED)
+            move_peer(&adopted, &running->peers[i]);
     }
-    next->peers = peers;
-    next->peer_count = count;
+    for (size_t i = 0; i < running->peer_count; i++)
+        xfree(running->peers[i].url);
+    xfree(running->peers);
+    running->peers = adopted.peers;
+    running->peer_count = adopted.peer_count;
 }
 
 void config_adopt(struct config *running, struct config *next, const struct changes *changes)

@@ -21,6 +21,7 @@ struct change {
     char *peer;                    /* of the first three kinds: its URL */
     char *from, *to;               /* as the file would spell it; NULL: there is none */
     const weft_dial_options *dial; /* of the new schedule; borrowed from the new configuration */
+    bool stays;                    /* dropped, but an operator added it: all there is to say */
     int error;                     /* WEFT_E… where it could not be applied */
 };
 

@@ -61,24 +61,39 @@ static int apply_setting(struct daemon *d, const struct config *next, const stru
     return 0;
 }
 
-/* All names of its node go with a peer: those that the file still has are dialled anew, but not
- * what a command took out before. It may itself have been given up and gone before. */
+/* The names of its node go with a peer: those that the file still has are dialled anew, but not
+ * what a command took out before. It may itself have been given up and gone before. What an
+ * operator added stays. */
 static int drop_peer(struct daemon *d, const struct config *next, const char *url)
 {
     weft_addrbook *before = NULL, *after = NULL;
     int rc = weft_node_addrbook(d->node, &before);
     if (rc == 0)
-        rc = weft_node_forget(d->node, url);
-    if (rc == 0)
+        rc = weft_node_unconfigure_peer(d->node, url);
+    if (rc == 0) /* not 1: then it stays as it is */
         rc = weft_node_addrbook(d->node, &after);
     for (size_t i = 0; i < next->peer_count && rc == 0; i++) {
         const struct config_peer *peer = &next->peers[i];
         if (weft_addrbook_find(before, peer->url) && !weft_addrbook_find(after, peer->url))
-            rc = weft_node_dial(d->node, peer->url, &peer->dial);
+            rc = weft_node_configure_peer(d->node, peer->url, &peer->dial);
     }
     weft_addrbook_free(before);
     weft_addrbook_free(after);
-    return rc == WEFT_ENOTFOUND ? 0 : rc;
+    return rc == WEFT_ENOTFOUND || rc > 0 ? 0 : rc;
+}
+
+/* Which dropped peers stay, as an operator added them, too. */
+static void foresee(const struct daemon *d, struct changes *changes)
+{
+    weft_addrbook *book = NULL;
+    for (size_t i = 0; i < changes->count; i++) {
+        struct change *c = &changes->list[i];
+        if (c->kind != CHANGE_PEER_DROPPED || (!book && weft_node_addrbook(d->node, &book) < 0))
+            continue;
+        const weft_addrbook_entry *e = weft_addrbook_find(book, c->peer);
+        c->stays = e && e->origin == WEFT_ORIGIN_OPERATOR;
+    }
+    weft_addrbook_free(book);
 }
 
 /* A peer that is this node itself is passed over, as at the start. */
@@ -87,7 +102,7 @@ static int apply_change(struct daemon *d, const struct config *next, const struc
     switch (c->kind) {
     case CHANGE_PEER_ADDED:
     case CHANGE_PEER_SCHEDULE:
-        return weft_node_dial(d->node, c->peer, c->dial);
+        return weft_node_configure_peer(d->node, c->peer, c->dial);
     case CHANGE_PEER_DROPPED:
         return drop_peer(d, next, c->peer);
     case CHANGE_SETTING:
@@ -156,6 +171,7 @@ static void reload_run(struct daemon *d, bool dry_run, struct reload *r)
         arguments_gather(d->args, &r->next, &r->problems);
     if (r->problems.total == 0)
         config_diff(d->config, &r->next, &r->changes);
+    foresee(d, &r->changes);
     if (dry_run)
         return;
     for (size_t i = 0; i < r->changes.count; i++) {

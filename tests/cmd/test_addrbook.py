@@ -69,7 +69,7 @@ class Files(Books):
         self.assertEqual(stat.S_IMODE(os.stat(self.file).st_mode), 0o600)
         found = self.entries()
         self.assertEqual(list(found), [ARM, EYE])
-        self.assertEqual((found[ARM]["origin"], found[ARM]["persistent"]), ("configured", True))
+        self.assertEqual((found[ARM]["origin"], found[ARM]["persistent"]), ("operator", True))
         self.assertEqual(os.listdir(self.folder), ["book"])
 
     def test_add_says_how_it_is_dialled(self):
@@ -104,6 +104,16 @@ class Files(Books):
         self.assertEqual(self.book("remove", NODE_ID[:6]).splitlines(),
                          [f"removed {ARM}", f"removed {EYE}, another name of the same node"])
         self.assertEqual(list(self.entries()), [BASE])
+
+    def test_remove_what_the_configuration_names_too(self):
+        """Only what the operator said is taken back; the second time it is nobody's but the configuration's."""
+        self.book("add", "--from", self.write_json(entry(ARM, node_id=NODE_ID, origin="operator", in_config=True),
+                                                   entry(EYE, node_id=NODE_ID)))
+        self.assertRegex(self.book("remove", ARM), f"^released {ARM}, which stays: the configuration names it, too; .*$")
+        self.assertEqual([(one["origin"], one["in_config"]) for one in self.entries().values()],
+                         [("configured", True), ("operator", False)])
+        self.assertEqual(self.book("remove", ARM).splitlines(),
+                         [f"removed {ARM}", f"removed {EYE}, another name of the same node"])
 
     def test_ban_and_unban(self):
         self.book("add", ARM, EYE)
@@ -211,7 +221,8 @@ class RoundTrip(Books):
         entry("unix:///run/ünïcödé-€.sock/robot.eye",
               last_error='quote " backslash \\ tab\t newline\n bell\x07 ünï € \U0001f916', origin="inbound"),
         entry("unix:///run/weft/plain", origin="observed", banned_until_ns=1700000000000000001),
-        entry("inproc://name/path", persistent=True),
+        entry("inproc://name/path", persistent=True, origin="operator", in_config=True),
+        entry("inproc://name2/path", origin="configured", in_config=True),
         entry("tcp://Robot.LAN:1/", multiplier=1.23456788),
         entry("tcp://127.0.0.1:65535"),
     ]
@@ -316,7 +327,15 @@ class Why(Books):
         self.book("add", "--from", self.write_json(entry(ARM, origin="gossip", source="tcp://teller:1/t")))
         self.assertIn("told by tcp://teller:1/t", self.book("why", ARM))
         self.book("add", ARM)
-        self.assertRegex(self.book("why", ARM), r"name from +configured here, or added by the operator\n")
+        self.assertRegex(self.book("why", ARM), r"name from +an operator\n")
+
+    def test_who_named_it(self):
+        for fields, words in (({"origin": "configured", "in_config": True}, "the configuration"),
+                              ({"origin": "configured"}, "configured here, or added by the operator"),
+                              ({"origin": "operator", "in_config": True}, "an operator; the configuration names it, too"),
+                              ({"origin": "observed"}, "observed: what a peer calls itself, .*, or configured once")):
+            self.book("add", "--from", self.write_json(entry(ARM, **fields)))
+            self.assertRegex(self.book("why", ARM), f"name from +{words}\n")
 
     def test_every_form_escapes_once(self):
         error = "a\\b \\x41 \x1b[31m \x9b \u202e"
@@ -357,6 +376,17 @@ class Merge(Books):
         self.assertEqual(found[ARM]["state"], "banned")
         self.assertEqual(self.content()[12:28], id_before)
         self.assertIn("0 added, 0 updated, 4 as they were", self.book("merge", other))
+
+    def test_what_another_configuration_names_is_not_ours(self):
+        other = os.path.join(self.folder, "other")
+        self.book("add", "--from", self.write_json(entry(ARM, origin="configured", in_config=True),
+                                                   entry(EYE, added_ns=5, origin="gossip")))
+        self.book("add", "--from", self.write_json(entry(ARM, origin="gossip", added_ns=5),
+                                                   entry(EYE, added_ns=6, origin="configured", in_config=True),
+                                                   entry(BASE, origin="operator", in_config=True)), of=other)
+        self.book("merge", other)
+        self.assertEqual({peer: (one["origin"], one["in_config"]) for peer, one in self.entries().items()},
+                         {ARM: ("configured", True), EYE: ("configured", False), BASE: ("operator", False)})
 
     def test_several_into_a_new_file(self):
         one, two = (os.path.join(self.folder, name) for name in ("one", "two"))
@@ -602,10 +632,21 @@ class Live(Books):
         one = self.one(self.dead)
         self.assertEqual([one[name] for name in ("origin", "persistent", "max_attempts", "default_backoff_ns",
                                                  "max_backoff_ns", "multiplier")],
-                         ["configured", False, 7, 300000000, 5000000000, 3])
+                         ["operator", False, 7, 300000000, 5000000000, 3])
         self.assertEqual(self.live("remove", "lab.dead"), f"removed {self.dead}")
         self.assertNotIn(self.dead, self.entries(self.b.sock))
         self.assertIn("no such entry", self.fails("remove", "lab.dead", of=self.b.sock))
+
+    def test_remove_what_the_configuration_names_too(self):
+        mark = self.b.proc.mark()
+        self.assertEqual(self.live("add", self.a.url), f"configured {self.a.url}")
+        one = self.one("lab.a")
+        self.assertEqual((one["origin"], one["in_config"]), ("operator", True))
+        self.assertIn(f"would release {self.a.url}", self.live("remove", "lab.a", "--dry-run"))
+        self.assertIn(f"released {self.a.url}", self.live("remove", "lab.a"))
+        one = self.one("lab.a")
+        self.assertEqual((one["origin"], one["in_config"], one["state"]), ("configured", True, "linked"))
+        self.assertEqual(self.b.proc.count("peer down.*/lab.a", since=mark), 0)
 
     def test_add_links(self):
         c = self.router("lab.c")
@@ -659,7 +700,7 @@ class Live(Books):
 
     def test_why(self):
         text = self.live("why", "lab.a")
-        for words in ("state +linked", "linked since +20", "link +we dialled", "configured here"):
+        for words in ("state +linked", "linked since +20", "link +we dialled", "name from +the configuration\n"):
             self.assertRegex(text, words)
         self.assertEqual(text.splitlines()[-1], "It is linked; nothing is to be done.")
         self.assertRegex(self.book("why", "lab.b", of=self.a.sock), "name from +it dialled us")

@@ -73,6 +73,44 @@ class Reload(harness.Case):
         self.assertIn(self.b.url, self.book())
         self.a.wait_peer("lab.b", since=mark)
 
+    def test_a_dropped_peer_that_an_operator_added_stays(self):
+        self.start([self.b.url, self.c.url])
+        self.c.wait_peer("lab.a")
+        self.run_weft("addrbook", "add", self.a.sock, self.c.url)
+        mark = self.c.proc.mark()
+        self.write([self.b.url])
+        self.assertEqual(self.reload("--dry-run"), f"would keep {self.c.url}: an operator added it, too")
+        self.assertEqual(self.reload(), f"keeps {self.c.url}: an operator added it, too")
+        self.assertEqual(self.reload(), "nothing is different")
+        self.assertEqual(self.c.proc.count("peer down", since=mark), 0, self.c.proc.tail())
+        self.assertIn("name from    an operator\n", self.run_weft("addrbook", "why", self.a.sock, self.c.url))
+
+    def test_a_ban_outlives_the_configuration(self):
+        self.start([self.b.url, self.c.url])
+        self.run_weft("addrbook", "ban", self.a.sock, self.b.url)
+        self.write([self.c.url])
+        self.assertEqual(self.reload(), f"dropped {self.b.url} and any link to it")
+        self.assertIn("state        banned", self.run_weft("addrbook", "why", self.a.sock, self.b.url))
+
+    def test_a_peer_dropped_before_a_restart(self):
+        """It is let go, and said so; what an operator added stays, and what is configured is not touched."""
+        dead = [f"tcp://127.0.0.1:{harness.free_port()}/lab.{name}" for name in ("x", "y", "z")]
+        book = os.path.join(self.folder, "a.book")
+        self.start([self.b.url, *dead[:2]], f"addrbook: {book}\n")
+        self.run_weft("addrbook", "add", self.a.sock, *dead[1:])
+        self.b.wait_peer("lab.a")
+        self.a.proc.terminate()
+        self.start([self.b.url], f"addrbook: {book}\n")
+        self.a.proc.wait_line(f"info  {re.escape(dead[0])} is no longer configured: it is given up")
+        self.a.proc.wait_line(f"info  {re.escape(dead[1])} is no longer configured: it stays, as an operator added it")
+        self.assertEqual(self.a.proc.count("is no longer configured"), 2)
+        told = json.loads(self.run_weft("addrbook", "dump", self.a.sock, "--json"))["addrbook"]
+        origins = {entry["peer"]: (entry["origin"], entry["in_config"], entry["persistent"]) for entry in told}
+        self.assertEqual(origins[self.b.url], ("configured", True, True))
+        self.assertIn(origins.get(dead[0]), (None, ("observed", False, False)))
+        self.assertEqual(origins[dead[1]], ("operator", False, True))
+        self.assertEqual(origins[dead[2]], ("operator", False, True))
+
     def book(self):
         """Node ids by address."""
         told = json.loads(self.run_weft("addrbook", "dump", self.a.sock, "--json"))

@@ -136,6 +136,39 @@ TEST(diff, a_long_list_is_cut)
     CHECK(strstr(diff(SELF, text), "...]") != NULL);
 }
 
+/* What could not be dropped is dropped by the next reload; what was, is not told again. */
+TEST(diff, what_could_not_be_dropped_is_tried_again)
+{
+    static const char before[] = SELF "peers: [tcp://h:1/b, {url: tcp://h:1/c, backoff: 2s}]\n";
+    struct config running = parse(before), next = parse(SELF), again = parse(SELF);
+    struct config back = parse(before);
+    struct changes changes;
+    char text[CHANGE_TEXT];
+    config_diff(&running, &next, &changes);
+    CHECK_EQ(changes.count, 2);
+    changes.list[1].error = WEFT_ENOMEM;
+    CHECK_STR(change_text(&changes.list[1], false, text),
+              "dropped tcp://h:1/c and any link to it; it failed: out of memory");
+    config_adopt(&running, &next, &changes);
+    changes_fini(&changes);
+    config_fini(&next);
+    config_diff(&running, &back, &changes); /* that one is still there, as it was */
+    CHECK_EQ(changes.count, 1);
+    CHECK_STR(change_text(&changes.list[0], true, text),
+              "would dial tcp://h:1/b, for ever, pauses from 1s to 1m growing by 1.5");
+    changes_fini(&changes);
+    config_diff(&running, &again, &changes);
+    CHECK_EQ(changes.count, 1);
+    CHECK_STR(change_text(&changes.list[0], true, text),
+              "would drop tcp://h:1/c and any link to it");
+    config_adopt(&running, &again, &changes);
+    changes_fini(&changes);
+    CHECK_EQ(running.peer_count, 0);
+    config_fini(&again);
+    config_fini(&back);
+    config_fini(&running);
+}
+
 /* What was applied is not told again; what failed or takes a restart is. */
 TEST(diff, adopting)
 {
