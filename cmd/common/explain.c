@@ -448,14 +448,18 @@ static void judge(struct work *w)
     const struct explain_finding *bad = NULL;
     size_t bad_count = 0, publishers = count_parties(e, true),
            subscribers = count_parties(e, false);
+    bool untold = false;
+    for (size_t i = 0; i < w->n; i++)
+        untold |= w->views[i].unreached;
     for (size_t i = 0; i < e->n_pairs; i++) {
         if (e->pairs[i].reason == EXPLAIN_MATCHES)
             continue;
+        untold |= e->pairs[i].reason == EXPLAIN_UNTOLD;
         bad = bad ? bad : &e->pairs[i];
         bad_count++;
     }
     e->flows = e->n_pairs && !bad;
-    e->certain = !e->flows || !unreached_home(w);
+    e->certain = e->flows ? !unreached_home(w) : !untold;
     if (e->n_pairs == 0)
         e->verdict = verdict_without_pairs(e, publishers, subscribers);
     else if (!bad)

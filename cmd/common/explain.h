@@ -61,7 +61,7 @@ struct explanation {
     size_t n_others;
     char *verdict; /* one sentence */
     bool flows;    /* somebody publishes it, somebody wants it, and all of these meet */
-    bool certain;  /* of what flows: no node that has to do with it was out of reach */
+    bool certain;  /* who was not reached, or does not tell, could not make it otherwise */
 };
 
 /* Does nobody publish it, or nobody want it? */

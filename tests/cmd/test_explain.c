@@ -384,6 +384,7 @@ TEST(explain, publisher_does_not_tell)
     t.routes[0].peer = LEAF;
     struct explanation e = explained(ROUTE, views, 2);
     CHECK(strstr(e.pairs[0].text, "cannot be asked"));
+    CHECK(!e.flows && !e.certain);
     explanation_fini(&e);
 }
 
@@ -540,6 +541,7 @@ TEST(explain, nobody_wants_it)
     struct explain_view view = node(&t, A);
     route(&t, ROUTE, true, NULL);
     struct explanation e = explained(ROUTE, &view, 1);
+    CHECK(!e.flows && e.certain);
     CHECK(!e.flows && strstr(e.verdict, "nobody wants it"));
     CHECK_EQ(e.n_others, 0);
     explanation_fini(&e);
