@@ -80,8 +80,11 @@ static int start(const struct proto *proto, pid_t *ret_pid, int *ret_fd)
 static bool read_all(int fd, struct typed_buffer *b)
 {
     while (b->size <= SET_MAX) {
-        b->data = xresize(b->data, b->size + READ_SIZE);
-        ssize_t n = read(fd, b->data + b->size, READ_SIZE);
+        if (b->size == b->allocated) {
+            b->allocated = 2 * b->allocated + READ_SIZE;
+            b->data = xresize(b->data, b->allocated);
+        }
+        ssize_t n = read(fd, b->data + b->size, b->allocated - b->size);
         if (n == 0)
             return true;
         if (n < 0 && errno != EINTR)
