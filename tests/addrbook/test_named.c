@@ -168,6 +168,9 @@ TEST(named, unconfigured)
     CHECK(!has(&f, LAN) && !has(&f, PEER));
     CHECK(view_of(&f, OTHER).policy.persistent);
     CHECK_EQ(addrbook_add_gossip(f.book, PEER, OTHER, true, f.now), WEFT_EFORGOTTEN);
+    CHECK_EQ(addrbook_linked(f.book, 0, PEER, id, f.now), 0); /* which a link does */
+    CHECK_EQ(view_of(&f, PEER).origin, WEFT_ORIGIN_INBOUND);
+    CHECK_EQ(addrbook_add_gossip(f.book, PEER, OTHER, true, f.now), 0);
     CHECK_EQ(addrbook_unconfigure(f.book, LAN, f.now), WEFT_ENOTFOUND);
     CHECK_EQ(addrbook_unconfigure(f.book, "nonsense", f.now), WEFT_EURL);
     fixture_close(&f);

@@ -192,6 +192,27 @@ static void settle_dial(struct bench *b, uint8_t how)
         addrbook_dial_failed(b->book, entry, errors[how % 4], how & 8 ? "a reason" : NULL, b->now);
 }
 
+/* Whose word it was. */
+static void take_back(struct bench *b, unsigned who, const char *url)
+{
+    struct addrbook_view view;
+    switch (who % 4) {
+    case 0:
+        addrbook_forget(b->book, url, b->now);
+        break;
+    case 1:
+        addrbook_unconfigure(b->book, url, b->now);
+        break;
+    case 2:
+        addrbook_disown(b->book, url);
+        break;
+    default:
+        while (addrbook_let_go(b->book, &view))
+            CHECK(!view.in_config);
+        break;
+    }
+}
+
 static void step(struct bench *b, uint8_t op, uint8_t how)
 {
     const char *url = urls[how % NAMES];
@@ -206,7 +227,7 @@ static void step(struct bench *b, uint8_t op, uint8_t how)
         b->now.wall_ns += NS_PER_MS << how % 24;
         break;
     case 2:
-        addrbook_add_configured(b->book, url, &policy, b->now);
+        addrbook_add_named(b->book, url, (enum addrbook_by)(op / 9 % 3), &policy, b->now);
         break;
     case 3:
         addrbook_add_gossip(b->book, url, urls[how / 8 % NAMES], how & 128, b->now);
@@ -218,7 +239,7 @@ static void step(struct bench *b, uint8_t op, uint8_t how)
         addrbook_ban(b->book, url, how & 128 ? b->now.wall_ns + NS_PER_SEC * how : 0, b->now);
         break;
     case 6:
-        addrbook_forget(b->book, url, b->now);
+        take_back(b, op / 9, url);
         break;
     case 7:
         addrbook_linked(b->book, 0, url, how & 8 ? id : NULL, b->now);
