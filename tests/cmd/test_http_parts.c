@@ -116,13 +116,15 @@ static char *metrics_of(const struct large *l, uint64_t left_out)
     return text;
 }
 
-/* How many lines begin with it. */
+/* How many lines begin with it. Without strchr, which a sanitizer has read the whole text each
+ * time. */
 static size_t lines_of(const char *text, const char *start)
 {
-    size_t n = 0;
-    for (const char *line = text; line; line = strchr(line, '\n')) {
+    size_t n = 0, size = strlen(start);
+    const char *end = text + strlen(text);
+    for (const char *line = text; line; line = memchr(line, '\n', (size_t)(end - line))) {
         line += *line == '\n';
-        n += strncmp(line, start, strlen(start)) == 0;
+        n += (size_t)(end - line) >= size && memcmp(line, start, size) == 0;
     }
     return n;
 }
