@@ -7,10 +7,10 @@
 
 A rule that finds no file to look at fails: it would otherwise hold for ever after a rename."""
 
+import functools
 import json
 import os
 import re
-import shlex
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -58,6 +58,7 @@ def all_files():
             yield os.path.relpath(os.path.join(folder, name), ROOT)
 
 
+@functools.lru_cache(maxsize=None)
 def text_of(path):
     try:
         with open(os.path.join(ROOT, path), encoding="utf-8") as file:
@@ -234,10 +235,29 @@ def lint():
     return bool(problems or idle or idle_cores)
 
 
+@functools.lru_cache(maxsize=None)
+def looked_into(path):
+    """The words of a file, and the files of ours that it includes itself."""
+    folders = (os.path.dirname(path), "", "include")
+    paths = {os.path.normpath(os.path.join(folder, name))
+             for _, _, name in included(text_of(path)) for folder in folders}
+    return set(re.findall(r"\w+", text_of(path))), [p for p in paths if os.path.exists(os.path.join(ROOT, p))]
+
+
+def words_of(path, seen):
+    """Those of a file and of all that it includes."""
+    if path in seen:
+        return set()
+    seen.add(path)
+    words, includes = looked_into(path)
+    return words.union(*(words_of(p, seen) for p in includes))
+
+
 def macros(path, command):
-    """Those a file is compiled with. How tests are run concerns tests alone."""
-    words = {word for word in shlex.split(command) if word.startswith(("-D", "-U"))}
-    return frozenset(words if module(path) == "tests" else words - {"-DWEFT_TEST_PLAIN"})
+    """Those a file is compiled with and names. How tests are run concerns tests alone."""
+    named = words_of(path, set())
+    given = {(name, value) for name, value in re.findall(r"[ \"']-[DU](\w+)(\S*)", command) if name in named}
+    return frozenset((n, v) for n, v in given if n != "WEFT_TEST_PLAIN" or module(path) == "tests")
 
 
 def sources(commands, out):
