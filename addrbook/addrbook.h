@@ -109,12 +109,13 @@ int addrbook_unconfigure(struct addrbook *book, const char *url, struct moment n
 bool addrbook_let_go(struct addrbook *book, struct addrbook_view *ret_view);
 
 /* A name from a PEERS message of `source` (its FQN). `remote` is true unless the source's
- * connection comes from this host: then loopback names are refused. New: due at once if our FQN is
+ * connection comes from this host: then names that lead to a place on our own host (loopback, unix,
+ * inproc) are refused. New: due at once if our FQN is
  * the smaller string, else after ADDRBOOK_POLITE_NS, and later while the mesh forms: as long as
  * links come, the smaller may still be busy with others. Departed: likewise, but not before
  * ADDRBOOK_HOLD_NS after that. Known and waiting in backoff: pulled forward likewise, at most once
  * in 5 s. Returns 1 if it is new, 0 if it was known. Errors: WEFT_EURL, WEFT_EDENIED (unspecified
- * address, loopback from off-host, not dialable), WEFT_ESELF, WEFT_ELIMIT, WEFT_EFORGOTTEN
+ * address, one on our own host from off-host, not dialable), WEFT_ESELF, WEFT_ELIMIT, WEFT_EFORGOTTEN
  * (tombstone of a forgotten peer), WEFT_ENOMEM. */
 int addrbook_add_gossip(struct addrbook *book, const char *url, const char *source, bool remote,
                         struct moment now);

@@ -178,7 +178,7 @@ int addrbook_add_gossip(struct addrbook *book, const char *text, const char *sou
         return 0; /* most of what is told in a mesh that stands: nothing is left to do */
     if (is_own(book, identity))
         return WEFT_ESELF;
-    if (!url_dialable(&url) || (remote && url_host_loopback(&url)))
+    if (!url_dialable(&url) || (remote && url_on_own_host(&url)))
         return WEFT_EDENIED;
     if (marks_until(&book->tombstones, identity) > now.mono_ns)
         return WEFT_EFORGOTTEN;

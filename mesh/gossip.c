@@ -41,10 +41,11 @@ static void roll_add(struct mesh *m, struct roll *roll, const struct mesh_link *
     roll->bytes += size;
 }
 
-/* A loopback name is of no use to who comes from another host. */
+/* A name that leads to a place on this host is of use to nobody on another; and who comes from
+ * another host has none here. */
 static bool worth_telling(const struct mesh_link *to, const struct mesh_link *l)
 {
-    return l != to && is_nameable(l) && (to->local || !l->hs.loopback);
+    return l != to && is_nameable(l) && (!l->hs.on_own_host || (to->local && l->local));
 }
 
 static bool takes_names(const struct mesh *m, const struct mesh_link *to)
@@ -118,7 +119,8 @@ static void receive_removal(struct mesh *m, struct mesh_link *l, const struct co
         const char *name = c->peers.ids[i];
         if (url_parse(name, strlen(name), &url, NULL) == 0 && same_address(l->hs.peer.text, &url) &&
             !link_other_there(m, l)) {
-            addrbook_departed(m->book, name, now);
+            if (link_book_name(l)[0])
+                addrbook_departed(m->book, name, now);
             continue;
         }
         link_send_result(m, l, nonce, WEFT_EDENIED,

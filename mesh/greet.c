@@ -148,7 +148,7 @@ static void yield_to(struct mesh *m, struct mesh_link *l, struct mesh_link *o, s
 {
     if (o->state == LINK_UP && l->priv->book_entry) {
         /* What was dialled is one more name of a linked peer. */
-        addrbook_linked(m->book, l->priv->book_entry, o->hs.peer.text,
+        addrbook_linked(m->book, l->priv->book_entry, link_book_name(o),
                         o->hs.has_node_id ? o->hs.node_id : NULL, now);
         l->priv->book_entry = 0;
         o->priv->in_book = true;
@@ -335,7 +335,7 @@ static void register_initial(struct mesh *m, struct mesh_link *l, struct moment 
 static void enter_book(struct mesh *m, struct mesh_link *l, struct moment now)
 {
     const uint8_t *id = l->hs.has_node_id ? l->hs.node_id : NULL;
-    addrbook_linked(m->book, l->priv->book_entry, l->hs.peer.text, id, now);
+    addrbook_linked(m->book, l->priv->book_entry, link_book_name(l), id, now);
     l->priv->book_entry = 0;
     l->priv->in_book = true;
 }
@@ -352,7 +352,7 @@ void greet_heir(struct mesh *m, const struct mesh_link *l, struct moment now)
         struct mesh_link *o = list_entry(it, struct mesh_link, node);
         if (o == l || o->state != LINK_UP || o->hs.role != ROLE_PEER || !link_same_name(o, l))
             continue;
-        if (!linked_in_book(m, l->hs.peer.text))
+        if (!linked_in_book(m, link_book_name(l)))
             enter_book(m, o, now);
         return;
     }

@@ -54,7 +54,7 @@ void link_identify(struct mesh_link *l)
     l->hs.base = h->base;
     l->hs.has_node_id = h->has_node_id;
     l->hs.dialable = url_dialable(&h->peer);
-    l->hs.loopback = url_host_loopback(&h->peer);
+    l->hs.on_own_host = url_on_own_host(&h->peer);
     memcpy(l->hs.node_id, h->node_id, sizeof(l->hs.node_id));
     l->hs.role = h->role;
     l->hs.max_frame = h->max_frame;
@@ -126,6 +126,11 @@ struct mesh_link *link_other_there(struct mesh *m, const struct mesh_link *l)
             return o;
     }
     return NULL;
+}
+
+const char *link_book_name(const struct mesh_link *l)
+{
+    return l->hs.on_own_host && !l->local ? "" : l->hs.peer.text;
 }
 
 const char *link_name(const struct mesh_link *l)
@@ -233,7 +238,7 @@ static void report_to_book(struct mesh *m, struct mesh_link *l, int error, const
     if (l->priv->in_book) {
         bool stable = now.mono_ns - l->up_since >= ADDRBOOK_STABLE_NS;
         const uint8_t *id = l->hs.has_node_id ? l->hs.node_id : NULL;
-        addrbook_unlinked(m->book, l->hs.peer.text, id, error, text, stable, now);
+        addrbook_unlinked(m->book, link_book_name(l), id, error, text, stable, now);
     }
     greet_heir(m, l, now);
 }
@@ -428,7 +433,7 @@ static void receive_goodbye(struct mesh *m, struct mesh_link *l, const struct co
     if (error == WEFT_EDISPLACED && handover_goodbye(m, l, now))
         return;
     char peer[URL_MAX + 1];
-    snprintf(peer, sizeof(peer), "%s", link_other_there(m, l) ? "" : l->hs.peer.text);
+    snprintf(peer, sizeof(peer), "%s", link_other_there(m, l) ? "" : link_book_name(l));
     char text[TEXT_MAX];
     snprintf(text, sizeof(text), "goodbye: %s", c->goodbye.description);
     link_end(m, l, error, text, false, 0, now);

@@ -48,7 +48,7 @@ struct link_peer {
     const char *agent;
     bool base; /* it speaks the base protocol alone */
     bool has_node_id;
-    bool dialable, loopback; /* its FQN */
+    bool dialable, on_own_host; /* its FQN */
     uint8_t node_id[16];
     enum role role;
     uint32_t max_frame; /* the smaller of both */

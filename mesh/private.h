@@ -179,6 +179,10 @@ void mesh_event(struct mesh *m, enum weft_event_type type, const struct mesh_lin
 const char *link_name(
     const struct mesh_link *l); /* its FQN, what was dialled, or where it comes from */
 
+/* The name under which the address book may know it. "" where it comes from another host and calls
+ * itself by what leads to a place on our own: we would dial that. */
+const char *link_book_name(const struct mesh_link *l);
+
 /* Encode and queue one control message. Failure marks the link broken. */
 void link_send(struct mesh *m, struct mesh_link *l, const struct control *c, enum lane lane,
                bool want_result, struct moment now);

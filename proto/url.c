@@ -325,6 +325,11 @@ bool url_host_loopback(const struct url *url)
            host_is_ipv6(url, &in6addr_loopback);
 }
 
+bool url_on_own_host(const struct url *url)
+{
+    return !is_tcp(url) || url_host_loopback(url);
+}
+
 bool url_dialable(const struct url *url)
 {
     if (is_tcp(url))

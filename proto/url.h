@@ -42,6 +42,9 @@ int url_set_path(struct url *url, const char *path);
 
 bool url_host_unspecified(const struct url *url); /* tcp: "", 0.0.0.0, ::. Other schemes: false */
 bool url_host_loopback(const struct url *url); /* tcp: 127.0.0.0/8, ::1, localhost. Others: false */
+/* Does it lead to the host of whoever dials it? Loopback, and what has no host: a socket file, a
+ * device, a name in a process. */
+bool url_on_own_host(const struct url *url);
 bool url_dialable(
     const struct url *url); /* has an address: not 0.0.0.0:0, no unspecified host, port not 0 */
 

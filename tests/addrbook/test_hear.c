@@ -134,7 +134,7 @@ TEST(hear, who_is_never_dialled_dials_all)
     struct fixture f;
     fixture_open(&f, 1, "tcp://0.0.0.0:0/client", true);
     CHECK_EQ(gossip(&f, "tcp://10.0.0.40:7400"), 1);
-    CHECK_EQ(gossip(&f, "inproc://aaa/x"), 1);
+    CHECK_EQ(addrbook_add_gossip(f.book, "inproc://aaa/x", SOURCE, false, f.now), 1);
     CHECK_EQ(view_of(&f, "tcp://10.0.0.40:7400").next_dial, f.now.mono_ns);
     CHECK_EQ(view_of(&f, "inproc://aaa/x").next_dial, f.now.mono_ns);
     fixture_close(&f);
@@ -150,6 +150,8 @@ TEST(hear, gossip_refusals)
     CHECK_EQ(gossip(&f, "tcp://[::]:7400/x"), WEFT_EDENIED);
     CHECK_EQ(gossip(&f, "tcp://10.0.0.1:0/x"), WEFT_EDENIED);
     CHECK_EQ(gossip(&f, "tcp://127.0.0.1:7400/x"), WEFT_EDENIED);
+    CHECK_EQ(gossip(&f, "unix:///run/x.sock/x"), WEFT_EDENIED);
+    CHECK_EQ(gossip(&f, "inproc://x/x"), WEFT_EDENIED);
     CHECK_EQ(gossip(&f, "tcp://[::1]:7400/x"), WEFT_EDENIED);
     CHECK_EQ(gossip(&f, "tcp://10.0.0.50:7400/other"), WEFT_ESELF);
     CHECK_EQ(addrbook_count(f.book), 0);
@@ -473,7 +475,7 @@ TEST(hear, views_are_sorted)
     addrbook_each(f.book, collect, text);
     CHECK_STR(text, "");
     CHECK_EQ(gossip(&f, "tcp://c:1"), 1);
-    CHECK_EQ(gossip(&f, "inproc://x/y"), 1);
+    CHECK_EQ(addrbook_add_gossip(f.book, "inproc://x/y", SOURCE, false, f.now), 1);
     CHECK_EQ(gossip(&f, "tcp://a:1/z"), 1);
     CHECK_EQ(gossip(&f, "tcp://b:1"), 1);
     addrbook_each(f.book, collect, text);

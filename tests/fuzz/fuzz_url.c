@@ -59,6 +59,7 @@ static void check_identity(const struct url *url)
     CHECK(url_same_address(url, &bare) && url_same_address(&bare, url));
     CHECK_EQ(url_dialable(url), url_dialable(&bare));
     CHECK_EQ(url_host_loopback(url), url_host_loopback(&bare));
+    CHECK_EQ(url_on_own_host(url), url_on_own_host(&bare));
     CHECK_EQ(url_host_unspecified(url), url_host_unspecified(&bare));
 }
 

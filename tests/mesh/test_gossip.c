@@ -96,6 +96,9 @@ TEST(gossip, names_that_are_not_taken)
         "tcp://127.0.0.1:7401/x",
         "tcp://[::1]:7401/x",
         "tcp://localhost:7401/x",
+        "unix:///run/x.sock/x",
+        "inproc://x/x",
+        "serial:///dev/ttyUSB0/x",
         "tcp://0.0.0.0:7400/x",
         "tcp://[::]:7400/x",
         "tcp://10.7.7.7:0/x",
@@ -134,6 +137,65 @@ TEST(gossip, loopback_on_the_same_host)
     CHECK(net_raw_await(remote, MSG_PEERS, NS_PER_SEC, &c));
     CHECK_EQ(c.peers.count, 0); /* the loopback peer is not told to who is elsewhere */
     control_fini(&c);
+    net_free(net);
+}
+
+/* A node on this host or another calls itself by a socket of this one: what becomes of the name? */
+static bool is_taken_for_ours(bool local)
+{
+    static const char *const name = "unix:///run/door.sock/peer";
+    struct net *net = make(5);
+    struct net_node *node = add(net);
+    struct net_end *end = net_raw_connect(net, net_raw_listen(net, name), node, local);
+    CHECK(net_raw_shake(end, 0));
+    bool known = knows(node, name);
+    struct net_end *here =
+        net_raw_connect(net, net_raw_listen(net, "tcp://127.0.0.1:7401/here"), node, true);
+    struct control c, first = net_raw_handshake(here->node, node, STAGE_INITIAL, 0);
+    net_raw_send(here, &first, 1, false);
+    CHECK(net_raw_await(here, MSG_HANDSHAKE, NS_PER_SEC, &c));
+    control_fini(&c);
+    first.handshake.stage = STAGE_FINAL;
+    net_raw_send(here, &first, 1, false);
+    CHECK(net_raw_await(here, MSG_PEERS, NS_PER_SEC, &c));
+    CHECK_EQ(c.peers.count, known); /* told where it is known, to who is on this host */
+    control_fini(&c);
+    net_raw_close(end);
+    net_run(net, 3 * NS_PER_SEC);
+    struct addrbook_view view;
+    if (known)
+        CHECK(addrbook_find(mesh_addrbook(node->mesh), name, &view) && view.attempts > 0);
+    else
+        CHECK(!knows(node, name));
+    net_free(net);
+    return known;
+}
+
+TEST(gossip, who_calls_itself_by_a_socket_of_this_host)
+{
+    CHECK(is_taken_for_ours(true));
+    CHECK(!is_taken_for_ours(false));
+}
+
+/* From elsewhere nobody takes a name of this host out of the book. */
+TEST(gossip, the_departure_of_a_socket)
+{
+    static const char *const name = "unix:///run/door.sock/peer";
+    struct net *net = make(6);
+    struct net_node *node = add(net);
+    CHECK(net_raw_shake(
+        net_raw_connect(net, net_raw_listen(net, "tcp://127.0.0.1:7401/x"), node, true), 0));
+    struct net_end *end = net_raw_connect(net, net_raw_listen(net, name), node, false);
+    CHECK(net_raw_shake(end, 0));
+    list_each (it, mesh_links(node->mesh)) {
+        const struct mesh_link *l = list_entry(it, struct mesh_link, node);
+        if (l->local)
+            CHECK_EQ(addrbook_add_gossip(mesh_addrbook(node->mesh), name, l->hs.peer.text, false,
+                                         net_moment_of(node)),
+                     1);
+    }
+    tell(end, &name, 1, true);
+    CHECK(knows(node, name));
     net_free(net);
 }
 

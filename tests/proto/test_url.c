@@ -180,33 +180,35 @@ TEST(url, questions)
 {
     static const struct {
         const char *text;
-        bool unspecified, loopback, dialable;
+        bool unspecified, loopback, own_host, dialable;
     } cases[] = {
-        {"tcp://0.0.0.0:7400/a", true, false, false},
-        {"tcp://:7400/a", true, false, false},
-        {"tcp://[::]:7400", true, false, false},
-        {"tcp://[0::0%eth0]:7400", true, false, false},
-        {"tcp://[::ffff:0.0.0.0]:7400", true, false, false},
-        {"tcp://0:7400", true, false, false},
-        {"tcp://10.0.0.1:0", false, false, false},
-        {"tcp://10.0.0.1:1", false, false, true},
-        {"tcp://127.0.0.1:1", false, true, true},
-        {"tcp://127.255.0.1:1", false, true, true},
-        {"tcp://127.1:1", false, true, true},
-        {"tcp://128.0.0.1:1", false, false, true},
-        {"tcp://[::1]:1", false, true, true},
-        {"tcp://[::ffff:127.0.0.1]:1", false, true, true},
-        {"tcp://LocalHost:1", false, true, true},
-        {"tcp://localhost.lan:1", false, false, true},
-        {"unix:///run/a.sock", false, false, true},
-        {"unix://0.0.0.0:0/a", false, false, false},
-        {"inproc://0.0.0.0:0/a", false, false, false},
-        {"inproc://localhost/a", false, false, true},
+        {"tcp://0.0.0.0:7400/a", true, false, false, false},
+        {"tcp://:7400/a", true, false, false, false},
+        {"tcp://[::]:7400", true, false, false, false},
+        {"tcp://[0::0%eth0]:7400", true, false, false, false},
+        {"tcp://[::ffff:0.0.0.0]:7400", true, false, false, false},
+        {"tcp://0:7400", true, false, false, false},
+        {"tcp://10.0.0.1:0", false, false, false, false},
+        {"tcp://10.0.0.1:1", false, false, false, true},
+        {"tcp://127.0.0.1:1", false, true, true, true},
+        {"tcp://127.255.0.1:1", false, true, true, true},
+        {"tcp://127.1:1", false, true, true, true},
+        {"tcp://128.0.0.1:1", false, false, false, true},
+        {"tcp://[::1]:1", false, true, true, true},
+        {"tcp://[::ffff:127.0.0.1]:1", false, true, true, true},
+        {"tcp://LocalHost:1", false, true, true, true},
+        {"tcp://localhost.lan:1", false, false, false, true},
+        {"unix:///run/a.sock", false, false, true, true},
+        {"serial:///dev/ttyUSB0/a", false, false, true, true},
+        {"unix://0.0.0.0:0/a", false, false, true, false},
+        {"inproc://0.0.0.0:0/a", false, false, true, false},
+        {"inproc://localhost/a", false, false, true, true},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct url u = must_parse(cases[i].text);
         if (url_host_unspecified(&u) != cases[i].unspecified ||
-            url_host_loopback(&u) != cases[i].loopback || url_dialable(&u) != cases[i].dialable)
+            url_host_loopback(&u) != cases[i].loopback ||
+            url_on_own_host(&u) != cases[i].own_host || url_dialable(&u) != cases[i].dialable)
             FAIL("%s", cases[i].text);
     }
 }
