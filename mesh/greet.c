@@ -294,15 +294,63 @@ static void warn_same_path(struct mesh *m, struct mesh_link *l)
     mesh_event(m, WEFT_EVENT_WARNING, l, NULL, 0, text);
 }
 
+/* ---- Places ----
+ *
+ * When max_peers links are UP an operator wants to look all the more. So a leaf that comes over a
+ * guarded connection and declares nothing, as who asks or commands, is taken all the same, into one
+ * of a few places more. When it does declare something it goes, unless there is room by then. */
+
+/* Has it one of the spare places, or the right to one? */
+static bool may_be_spare(const struct mesh_link *l, uint32_t taken)
+{
+    return l->priv->guarded && l->hs.role == ROLE_LEAF && !l->priv->initial &&
+           taken < MESH_SPARE_PLACES;
+}
+
+static bool has_place(struct mesh *m, struct mesh_link *l)
+{
+    uint32_t spare = 0, up = 0;
+    if (m->up - handover_yielding(m, l) < m->max_peers) {
+        l->priv->spare = false;
+        return true;
+    }
+    list_each (it, &m->links) {
+        const struct mesh_link *o = list_entry(it, struct mesh_link, node);
+        if (o == l)
+            continue;
+        spare += o->priv->spare;
+        up += o->state == LINK_UP && !o->priv->spare;
+    }
+    l->priv->spare = up - handover_yielding(m, l) >= m->max_peers;
+    return !l->priv->spare || may_be_spare(l, spare);
+}
+
+static void refuse_place(struct mesh *m, struct mesh_link *l, enum goodbye_reason goodbye,
+                         struct moment now)
+{
+    link_end(m, l, WEFT_ELIMIT,
+             "no more links taken: raise limits.peers of this node (a weftd reads it on SIGHUP)",
+             true, goodbye, now);
+}
+
 /* False: the link was refused and is gone. */
 static bool has_room(struct mesh *m, struct mesh_link *l, struct moment now)
 {
-    if (m->up - handover_yielding(m, l) < m->max_peers)
+    bool room = has_place(m, l);
+    if (!room)
+        refuse_place(m, l, 0, now);
+    return room;
+}
+
+bool greet_declares(struct mesh *m, struct mesh_link *l, struct moment now)
+{
+    if (!l->priv->spare)
         return true;
-    link_end(m, l, WEFT_ELIMIT,
-             "no more links taken: raise limits.peers of this node (a weftd reads it on SIGHUP)",
-             true, 0, now);
-    return false;
+    l->priv->guarded = false; /* from now on it is a link as any */
+    bool room = has_place(m, l);
+    if (!room)
+        refuse_place(m, l, GOODBYE_FULL, now);
+    return room;
 }
 
 /* False: the link was refused and is gone. */

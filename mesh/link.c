@@ -318,7 +318,7 @@ static void evict_silent(struct mesh *m, struct moment now)
 }
 
 struct mesh_link *mesh_accept(struct mesh *m, void *user, const char *remote_host, bool local,
-                              struct moment now)
+                              bool guarded, struct moment now)
 {
     if (m->leaving)
         return NULL;
@@ -329,6 +329,7 @@ struct mesh_link *mesh_accept(struct mesh *m, void *user, const char *remote_hos
         return NULL;
     l->user = user;
     l->local = local;
+    l->priv->guarded = guarded;
     l->state = LINK_HANDSHAKE;
     l->priv->last_rx = now.mono_ns;
     m->inbound_handshakes++;
@@ -427,6 +428,7 @@ static void receive_goodbye(struct mesh *m, struct mesh_link *l, const struct co
         [GOODBYE_SHUTDOWN] = WEFT_ESHUTDOWN,   [GOODBYE_DISPLACED] = WEFT_EDISPLACED,
         [GOODBYE_FORGOTTEN] = WEFT_EFORGOTTEN, [GOODBYE_IDLE] = WEFT_ECLOSED,
         [GOODBYE_PROTOCOL] = WEFT_EPROTO,      [GOODBYE_BANNED] = WEFT_EDENIED,
+        [GOODBYE_FULL] = WEFT_ELIMIT,
     };
     uint32_t reason = c->goodbye.reason;
     int error = reason && reason < ARRAY_LEN(errors) ? errors[reason] : WEFT_ECLOSED;
@@ -449,6 +451,8 @@ static void frame_when_up(struct mesh *m, struct mesh_link *l, struct control *c
     case MSG_INTENTS:
     case MSG_INTEREST:
     case MSG_INTERESTS:
+        if (c->decls.count && !greet_declares(m, l, now))
+            return;
         routes_receive(m, l, c, h->timestamp, now);
         break;
     case MSG_DIGEST:

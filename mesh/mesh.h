@@ -26,6 +26,8 @@
 
 struct mesh;
 
+#define MESH_SPARE_PLACES 4u /* beyond max_peers, for leaves that only ask or command */
+
 enum lane {
     LANE_CONTROL, /* overtakes messages */
     LANE_ORDERED, /* keeps its place among them: what tells of intents, whose messages are around it
@@ -150,10 +152,11 @@ void mesh_leave(struct mesh *mesh, struct moment now);
 
 /* ---- Connections ---- */
 
-/* A connection came in. NULL: out of memory, close it. Too many at once close the longest silent
- * one. */
+/* A connection came in. `local`: it stays on this host; `guarded`: it came over a unix socket of
+ * ours, or stays in the process. NULL: out of memory, close it. Too many at once close the longest
+ * silent one. */
 struct mesh_link *mesh_accept(struct mesh *mesh, void *user, const char *remote_host, bool local,
-                              struct moment now);
+                              bool guarded, struct moment now);
 
 /* The connection that ops->dial asked for stands (0) or failed (WEFT_E…). */
 void mesh_opened(struct mesh *mesh, struct mesh_link *link, int error, const char *remote_host,

@@ -73,6 +73,8 @@ struct link_private {
     uint32_t met;    /* id of the latest link that there was when it was identified; 0: it is not */
     bool succeeded;  /* it displaced a link of a former incarnation: */
     uint64_t former; /* that one */
+    bool guarded;    /* it came over a unix socket of ours, or from this process */
+    bool spare;      /* it has a place beyond max_peers, or is about to be refused one */
     bool in_book;    /* its end is the book's to know: that was told of it, or of one before it */
     uint32_t book_entry;       /* reservation in the address book; 0: none */
     uint64_t connect_deadline; /* DIALING */
@@ -271,6 +273,8 @@ void greet_handshake(struct mesh *m, struct mesh_link *l, struct control *c, uin
 void greet_heir(struct mesh *m, const struct mesh_link *l, struct moment now);
 void greet_peers(struct mesh *m, struct mesh_link *l, const struct control *c, uint64_t nonce,
                  struct moment now);
+/* It declares routes. False: its place is for questions alone, and it is gone. */
+bool greet_declares(struct mesh *m, struct mesh_link *l, struct moment now);
 
 /* ---- gossip.c ---- */
 

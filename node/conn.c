@@ -151,7 +151,8 @@ void conn_accept(weft_node *node, struct stream *stream)
     c->connected = true;
     stream_accept_start(stream, &conn_handler, c);
     struct mesh_link *link =
-        mesh_accept(node->mesh, c, stream_remote_host(stream), stream_is_local(stream), node_now());
+        mesh_accept(node->mesh, c, stream_remote_host(stream), stream_is_local(stream),
+                    stream_is_guarded(stream), node_now());
     if (!link || bind_link(c, link) < 0) {
         if (link)
             mesh_ended(node->mesh, link, WEFT_ENOMEM, node_now());

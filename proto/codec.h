@@ -61,6 +61,7 @@ enum goodbye_reason {
     GOODBYE_IDLE = 4,
     GOODBYE_PROTOCOL = 5,
     GOODBYE_BANNED = 6,
+    GOODBYE_FULL = 7,
 };
 
 enum stage { STAGE_NONE = 0, STAGE_INITIAL = 1, STAGE_FINAL = 2, STAGE_UPDATE = 3 };

@@ -225,7 +225,8 @@ typedef struct weft_options {
     enum weft_role role;
     bool allow_base;     /* with a network name, take base (dndm) peers all the same */
     uint32_t max_frame;  /* bytes; default 4 MiB, at most 64 MiB */
-    uint32_t max_peers;  /* links; default 1024 */
+    uint32_t max_peers;  /* links; default 1024. Four more leaves that publish and subscribe nothing
+                            may come over unix sockets, to ask or command */
     uint32_t max_routes; /* intents and interests known, ours and others'; default 1,000,000; half
                             for one link */
     size_t outbox;       /* bytes queued for one peer; default 16 MiB */

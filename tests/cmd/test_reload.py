@@ -214,16 +214,18 @@ class Reload(harness.Case):
         self.assertEqual(self.b.proc.count("peer down"), 0, self.b.proc.tail())
         self.a.proc.terminate()
 
-    def test_a_router_without_a_place_for_commands_is_told_by_a_signal(self):
+    def test_a_router_whose_links_are_all_taken(self):
+        """It is asked and commanded all the same; a program that subscribes finds no place."""
         self.start([self.b.url])
         self.b.wait_peer("lab.a")
         self.write([self.b.url], "limits: {peers: 1}\n")
         self.assertIn("changed limits.peers: 1", self.reload())
-        self.assertIn("SIGHUP", "\n".join(self.weft("reload", self.a.sock).expect_exit(1)))
+        sub = self.weft("sub", "T@lab.b.x", "-P", self.a.sock)
+        sub.wait_line("no more links taken: raise limits.peers")
+        sub.terminate_any()
+        self.weft("status", self.a.sock).expect_exit(0)
         self.write([self.b.url])
-        self.a.proc.process.send_signal(signal.SIGHUP)
-        self.a.proc.wait_line("reload: changed limits.peers: 1024")
-        self.assertEqual(self.reload(), "nothing is different")
+        self.assertIn("changed limits.peers: 1024", self.reload())
 
     def test_the_command_line_stays_on_top(self):
         self.write([self.b.url], "log: error\n")

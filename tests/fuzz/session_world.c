@@ -279,7 +279,7 @@ void world_stop(struct world *w, bool silent)
     CHECK(list_empty(mesh_links(m)));
     CHECK_EQ(mesh_up_count(m), 0);
     CHECK_EQ(mesh_deadline(m), NEVER);
-    CHECK(!mesh_accept(m, NULL, "10.0.0.1", false, w->now));
+    CHECK(!mesh_accept(m, NULL, "10.0.0.1", false, false, w->now));
     forget_flows(w);
     mesh_free(m);
     w->mesh = NULL;
@@ -331,7 +331,7 @@ struct slot *world_connect(struct world *w, const struct who *who, bool local)
         return NULL;
     s->who = who;
     s->opened = true;
-    s->link = mesh_accept(w->mesh, s, who->host, local, w->now);
+    s->link = mesh_accept(w->mesh, s, who->host, local, !who->host[0], w->now);
     if (!s->link) {
         slot_free(s);
         world_drain(w);

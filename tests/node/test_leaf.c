@@ -300,3 +300,67 @@ TEST(leaf, a_report_says_which_way)
     weft_report_free(r);
     close_scene(&s);
 }
+
+/* ---- A router that takes no more links ---- */
+
+static weft_node *open_asker(const char *url, struct events *events)
+{
+    weft_options o = fx_options(NULL);
+    o.peers = (const char *[]){url, NULL};
+    o.role = WEFT_ROLE_LEAF;
+    events_init(events);
+    o.on_event = events_take;
+    o.user = events;
+    return fx_open_options(&o);
+}
+
+static void expect_refused(weft_node *node, struct events *events)
+{
+    CHECK_EQ(events_wait(events, WEFT_EVENT_REFUSED, 1).error, WEFT_ELIMIT);
+    weft_node_close(node);
+}
+
+/* Who comes over the unix socket may ask and command all the same; and no more than that. */
+TEST(leaf, places_for_who_asks)
+{
+    static struct events events[8];
+    char folder[64], door[128];
+    fx_mkdir(folder, sizeof(folder));
+    snprintf(door, sizeof(door), "unix://%s/door/r", folder);
+    weft_options o = fx_options("tcp://127.0.0.1:0/r");
+    o.listen = (const char *[]){door, NULL};
+    o.max_peers = 1;
+    weft_node *router = fx_open_options(&o);
+    weft_node *peer = fx_open("tcp://127.0.0.1:0/p", weft_node_url(router), NULL);
+    CHECK_EQ(weft_node_wait_peers(router, 1, WAIT_MS), 0);
+
+    weft_node *askers[4];
+    for (unsigned i = 0; i < 4; i++) {
+        askers[i] = open_asker(door, &events[i]);
+        CHECK_EQ(weft_node_wait_peers(askers[i], 1, WAIT_MS), 0);
+    }
+    weft_report_free(fx_inspect(askers[3], door, WEFT_PART_STATUS, NULL));
+    expect_refused(open_asker(door, &events[4]), &events[4]);
+    weft_node_close(askers[3]);
+    UNTIL(fx_stats(router).peers == 4);
+    expect_refused(open_asker(weft_node_url(router), &events[5]), &events[5]);
+    events_init(&events[6]);
+    expect_refused(fx_open("inproc://places/x", door, &events[6]), &events[6]);
+
+    weft_node *user = open_asker(door, &events[7]);
+    CHECK_EQ(weft_node_wait_peers(user, 1, WAIT_MS), 0);
+    weft_interest *in = fx_subscribe(user, "t.L@p.out");
+    CHECK_EQ(events_wait(&events[7], WEFT_EVENT_PEER_DOWN, 1).error, WEFT_ELIMIT);
+    CHECK_EQ(events_wait(&events[7], WEFT_EVENT_REFUSED, 1).error, WEFT_ELIMIT);
+    CHECK_EQ(fx_stats(router).peers, 4);
+    weft_limits more = {.size = sizeof(more), .max_peers = 2};
+    CHECK_EQ(weft_node_set_limits(router, &more), 0); /* who asks does not count */
+    fx_publish(peer, "t.L@p.out");
+    CHECK_EQ(weft_interest_wait(in, WAIT_MS), 0);
+    weft_node_close(user);
+    for (unsigned i = 0; i < 3; i++)
+        weft_node_close(askers[i]);
+    weft_node_close(peer);
+    weft_node_close(router);
+    fx_rmdir(folder);
+}

@@ -396,7 +396,7 @@ static void accept_dial(struct net_end *end)
         return;
     }
     struct mesh_link *link =
-        mesh_accept(node->mesh, end, from->host, end->conn->local, net_moment_of(node));
+        mesh_accept(node->mesh, end, from->host, end->conn->local, false, net_moment_of(node));
     if (link)
         net_bind(end, link);
     else
