@@ -12,6 +12,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "proto/route.h"
 
 struct mesh_link *link_new(struct mesh *m, bool outbound)
 {
@@ -172,16 +173,30 @@ int link_takes(struct mesh *m, const struct mesh_link *l, const struct control *
     return rc == 0 && m->scratch.len > l->hs.max_frame ? WEFT_ELIMIT : rc;
 }
 
-void link_send_result(struct mesh *m, struct mesh_link *l, uint64_t nonce, int error,
-                      const char *text, struct moment now)
+static struct control result_of(uint64_t nonce, int error, const char *text)
 {
     enum result_code code = result_from_error(error);
-    struct control c = {
+    return (struct control){
         .type = MSG_RESULT,
         .result = {.nonce = nonce,
                    .error = code > RESULT_SHUTDOWN ? RESULT_FAILURE : code, /* those: inquiry.c */
                    .description = text},
     };
+}
+
+void link_send_result(struct mesh *m, struct mesh_link *l, uint64_t nonce, int error,
+                      const char *text, struct moment now)
+{
+    struct control c = result_of(nonce, error, text);
+    link_send(m, l, &c, LANE_CONTROL, false, now);
+}
+
+void link_send_refusal(struct mesh *m, struct mesh_link *l, uint64_t nonce, const struct decl *d,
+                       bool intent, int error, const char *text, struct moment now)
+{
+    struct control c = result_of(nonce, error, text);
+    c.result.route = d->route;
+    c.result.intent = intent;
     link_send(m, l, &c, LANE_CONTROL, false, now);
 }
 
@@ -410,6 +425,14 @@ static void receive_result(struct mesh *m, struct mesh_link *l, const struct con
     if (c->result.error == RESULT_OK || inquiry_receive_result(m, l, c))
         return;
     int error = result_to_error(c->result.error);
+    const char *about = c->result.route;
+    struct route named;
+    if (about[0] && route_parse(about, strlen(about), &named, NULL) == 0) {
+        mesh_route_event(m, l, about, c->result.intent, error, c->result.description);
+        if (m->me.role == ROLE_LEAF && m->ops->refused)
+            m->ops->refused(m->ctx, about, c->result.intent, error);
+        return;
+    }
     if (l->priv->ask_token && (error == WEFT_EDENIED || error == WEFT_ELIMIT)) {
         m->ops->answer(m->ctx, l->priv->ask_token, error, 0, NULL, 0);
         l->priv->ask_token = 0;

@@ -45,6 +45,20 @@ void mesh_event(struct mesh *m, enum weft_event_type type, const struct mesh_lin
     m->ops->event(m->ctx, &event);
 }
 
+void mesh_route_event(struct mesh *m, const struct mesh_link *l, const char *route, bool intent,
+                      int error, const char *text)
+{
+    weft_event event = {
+        .type = WEFT_EVENT_ROUTE_REFUSED,
+        .peer = l ? link_name(l) : NULL,
+        .route = route,
+        .error = error,
+        .text = text,
+        .intent = intent,
+    };
+    m->ops->event(m->ctx, &event);
+}
+
 static int mesh_init_self(struct mesh *m, const struct mesh_config *config)
 {
     m->network = mem_strdup(config->network ? config->network : "");
@@ -224,7 +238,7 @@ static void schema_conflict(struct mesh *m, const struct router_notice *notice, 
     }
     if (from && !from->hs.base)
         link_send_result(m, from, 0, WEFT_ESCHEMA, text, now);
-    mesh_event(m, WEFT_EVENT_ROUTE_REFUSED, from, str_text(notice->route), WEFT_ESCHEMA, text);
+    mesh_route_event(m, from, str_text(notice->route), false, WEFT_ESCHEMA, text);
 }
 
 static void drain_notices(struct mesh *m, struct moment now)

@@ -113,6 +113,9 @@ struct mesh_ops {
     /* A base peer has read every INTENT queued for it so far. */
     void (*intents_seen)(void *ctx, struct mesh_link *link);
     void (*event)(void *ctx, const weft_event *event);
+    /* We are a leaf, and its router does not take this declaration of ours. NULL, 0: all is
+     * declared anew. May be NULL. */
+    void (*refused)(void *ctx, const char *route, bool intent, int error);
     /* A local interest found its first (or lost its last) intent. */
     void (*matched)(void *ctx, void *interest, bool matched);
     /* An answer to mesh_ping, mesh_ask_book or mesh_query; error 0 or WEFT_E…; rtt for a ping,

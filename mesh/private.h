@@ -18,18 +18,19 @@
 #define RESYNC_MAX_NS (600 * NS_PER_SEC)
 #define ANNOUNCE_NS (20 * NS_PER_MS) /* newly linked peers are announced together */
 #define ASK_TIMEOUT_NS (10 * NS_PER_SEC)
-#define ANSWER_MAX ((size_t)256 << 20) /* bytes of all pieces of one answer, decoded */
-#define QUERIES_MAX 4u                 /* of the other side that are open, a link */
-#define INITIAL_LISTS_MAX (32u << 10)  /* bytes of routes in an INITIAL */
-#define BATCH_BYTES (32u << 10)        /* of routes in an INTENTS or INTERESTS */
-#define BATCH_MAX 512u                 /* routes */
-#define BASE_FRAME_MAX 60000u          /* to a base peer */
-#define PINGS_MAX 8u                   /* outstanding on a link */
-#define REFUSALS_KEPT 256u             /* of a link, for its digest */
-#define REFUSALS_MAX 8u                /* RESULTs told about one list of routes */
-#define SLICE_STEPS 100000u            /* of router_steps that a link may cost at once ... */
-#define SLICE_NS (5 * NS_PER_MS)       /* ... in so much time */
-#define PUT_OFF_MAX 500000u            /* declarations of all links that wait for a slice */
+#define ANSWER_MAX ((size_t)256 << 20)    /* bytes of all pieces of one answer, decoded */
+#define QUERIES_MAX 4u                    /* of the other side that are open, a link */
+#define INITIAL_LISTS_MAX (32u << 10)     /* bytes of routes in an INITIAL */
+#define BATCH_BYTES (32u << 10)           /* of routes in an INTENTS or INTERESTS */
+#define BATCH_MAX 512u                    /* routes */
+#define BASE_FRAME_MAX 60000u             /* to a base peer */
+#define PINGS_MAX 8u                      /* outstanding on a link */
+#define REFUSALS_KEPT 256u                /* of a link, for its digest */
+#define REFUSALS_MAX 8u                   /* RESULTs told about one list of routes ... */
+#define REFUSALS_LEAF_MAX (2 * BATCH_MAX) /* ... to a leaf, whose programs wait for them */
+#define SLICE_STEPS 100000u               /* of router_steps that a link may cost at once ... */
+#define SLICE_NS (5 * NS_PER_MS)          /* ... in so much time */
+#define PUT_OFF_MAX 500000u               /* declarations of all links that wait for a slice */
 #define PEERS_NAMES_MAX 250u
 #define TEXT_MAX 1024u
 #define DISPLACED_TEXT "displaced by a newer link to the same node"
@@ -175,6 +176,9 @@ uint64_t mesh_stamp(struct mesh *m, struct moment now);
 void mesh_log(struct mesh *m, enum weft_log_level level, const char *format, ...) PRINTF_LIKE(3, 4);
 void mesh_event(struct mesh *m, enum weft_event_type type, const struct mesh_link *l,
                 const char *route, int error, const char *text);
+/* A declaration was refused, by us or by the other side. */
+void mesh_route_event(struct mesh *m, const struct mesh_link *l, const char *route, bool intent,
+                      int error, const char *text);
 
 /* ---- link.c ---- */
 
@@ -193,6 +197,9 @@ void link_send(struct mesh *m, struct mesh_link *l, const struct control *c, enu
 int link_takes(struct mesh *m, const struct mesh_link *l, const struct control *c);
 void link_send_result(struct mesh *m, struct mesh_link *l, uint64_t nonce, int error,
                       const char *text, struct moment now);
+/* The same, of a declaration that is not taken. */
+void link_send_refusal(struct mesh *m, struct mesh_link *l, uint64_t nonce, const struct decl *d,
+                       bool intent, int error, const char *text, struct moment now);
 
 /* End a link with a reason; the other side is told by RESULT (`tell`), or GOODBYE where `goodbye`
  * is not 0 and it knows that. Frees the link. */

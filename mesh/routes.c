@@ -56,10 +56,13 @@ static bool is_final(int error)
            error == WEFT_EPROTO;
 }
 
+/* The `nth` of a list, from 0. */
 static void refuse_route(struct mesh *m, struct mesh_link *l, const struct decl *d, bool intent,
-                         uint64_t nonce, int error, struct moment now)
+                         uint64_t nonce, int error, unsigned nth, struct moment now)
 {
     char text[TEXT_MAX];
+    if (nth >= (l->hs.role == ROLE_LEAF ? REFUSALS_LEAF_MAX : REFUSALS_MAX))
+        return;
     const char *what = intent ? "intent" : "interest";
     if (error == WEFT_ESCOPE)
         snprintf(text, sizeof(text),
@@ -68,8 +71,9 @@ static void refuse_route(struct mesh *m, struct mesh_link *l, const struct decl 
     else
         snprintf(text, sizeof(text), "%s %.200s: %s", what, d->route, weft_strerror(error));
     if (!l->hs.base)
-        link_send_result(m, l, nonce, error == WEFT_ESCOPE ? WEFT_EDENIED : error, text, now);
-    mesh_event(m, WEFT_EVENT_ROUTE_REFUSED, l, d->route, error, text);
+        link_send_refusal(m, l, nonce, d, intent, error, text, now);
+    if (nth < REFUSALS_MAX)
+        mesh_route_event(m, l, d->route, intent, error, text);
 }
 
 /* Expiry is looked at when the first of these could be due, not at each refresh. */
@@ -114,8 +118,8 @@ static void take_one(struct mesh *m, struct mesh_link *l, const struct decl *d, 
         note_refusal(l->priv, d, intent);
     if (rc == WEFT_ENOMEM)
         link_break(m, l);
-    else if (rc < 0 && (*refused)++ < REFUSALS_MAX)
-        refuse_route(m, l, d, intent, nonce, rc, now);
+    else if (rc < 0)
+        refuse_route(m, l, d, intent, nonce, rc, (*refused)++, now);
     expect_refresh(m, l, d, now);
 }
 
@@ -283,6 +287,8 @@ void digest_receive(struct mesh *m, struct mesh_link *l, const struct control *c
         if (now.mono_ns < p->next_answer)
             return; /* nobody needs it that often */
         p->next_answer = now.mono_ns + RESYNC_ANSWER_NS;
+        if (m->me.role == ROLE_LEAF && m->ops->refused)
+            m->ops->refused(m->ctx, NULL, false, 0);
         router_readvertise(m->router, l->id);
         advert_flush(m, now);
         digest_send(m, l, false, now);

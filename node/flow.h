@@ -54,6 +54,7 @@ struct own_flow {
     struct list handles;    /* of weft_intent; loop */
     struct list match_node; /* on node->matches; loop */
     bool was_matched;       /* what handles were last told; loop */
+    int refusal;            /* a leaf's: its router does not take it; plane */
 };
 
 static inline struct own_flow *own_flow(struct flow *f)

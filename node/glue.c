@@ -36,6 +36,7 @@ static void glue_up(void *ctx, struct mesh_link *link)
     c->base = link->hs.base;
     c->compact = (link->hs.features & FEATURE_COMPACT) != 0;
     c->rx_max = max_u64(c->rx_agreed, atomic_load(&node->max_frame));
+    refusal_lift(node);
     plane_lock(node);
     c->out.open = true;
     c->out.compact = c->compact;
@@ -112,6 +113,7 @@ static void glue_close(void *ctx, struct mesh_link *link, bool drain)
     node->up_count -= c->up && !c->replaced_by;
     pthread_cond_broadcast(&node->changed);
     plane_unlock(node);
+    refusal_lift(node);
     conn_release(c, drain);
 }
 
@@ -156,6 +158,14 @@ static void glue_event(void *ctx, const weft_event *event)
     node_event(node, event);
 }
 
+static void glue_refused(void *ctx, const char *route, bool intent, int error)
+{
+    if (route)
+        refusal_note(ctx, route, intent, error);
+    else
+        refusal_lift(ctx);
+}
+
 static void glue_matched(void *ctx, void *interest, bool matched)
 {
     weft_node *node = ctx;
@@ -198,6 +208,7 @@ const struct mesh_ops node_mesh_ops = {
     .close = glue_close,
     .intents_seen = glue_intents_seen,
     .event = glue_event,
+    .refused = glue_refused,
     .matched = glue_matched,
     .answer = glue_answer,
     .told = glue_told,

@@ -99,7 +99,7 @@ static void run_open(weft_node *node, struct command *command)
     i->opened = true;
     bool close = i->close_wanted;
     atomic_store(&i->interested, matched);
-    if (rc < 0 || matched)
+    if (rc < 0 || matched || own_flow(flow)->refusal)
         pthread_cond_broadcast(&node->changed);
     plane_unlock(node);
     if (close)
@@ -248,6 +248,10 @@ int weft_intent_wait(weft_intent *i, int timeout_ms)
         }
         if (i->error) {
             rc = i->error;
+            break;
+        }
+        if (i->flow && own_flow(i->flow)->refusal) {
+            rc = own_flow(i->flow)->refusal;
             break;
         }
         if (inside) {

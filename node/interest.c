@@ -56,16 +56,17 @@ static void run_open(weft_node *node, struct command *command)
     int rc = router_open_interest(mesh_router(node->mesh), i->route->text, i->schema, i, &i->rec);
     if (rc < 0)
         refuse(node, i->route->text, rc);
+    plane_lock(node);
+    refusal_inherit(node, i, i->route->text);
     str_unref(i->route);
     i->route = NULL;
-    plane_lock(node);
     atomic_store(&i->error, rc);
     i->opened = true;
     bool close = i->close_wanted;
-    if (rc < 0) {
+    if (rc < 0 || i->refusal)
         pthread_cond_broadcast(&node->changed);
+    if (rc < 0)
         queue_refused(i);
-    }
     plane_unlock(node);
     if (close)
         close_handle(node, i);
@@ -204,6 +205,8 @@ int weft_interest_wait(weft_interest *i, int timeout_ms)
             rc = WEFT_ECLOSED;
         else if (atomic_load(&i->error))
             rc = atomic_load(&i->error);
+        else if (i->refusal)
+            rc = i->refusal;
         else if (inside)
             rc = WEFT_ELOOP;
         else if (!node_wait(node, &node->changed, deadline))

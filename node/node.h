@@ -224,6 +224,7 @@ struct weft_interest {
     atomic_bool closed;
     bool opened, close_wanted; /* plane */
     bool matched;              /* plane; the loop alone writes it */
+    int refusal;               /* a leaf's: its router does not take it; plane */
 
     _Atomic(struct queue *) queue; /* for weft_recv; NULL: nothing came and nobody asked */
     size_t queue_limit;
@@ -270,6 +271,13 @@ int named_add(weft_node *node, const char *url, enum addrbook_by by,
 /* As weft_node_forget, for an operator: 1 where the configuration names it, too, and it stays as
  * that. [any] */
 int named_remove(weft_node *node, const char *url);
+
+/* ---- Refusals (refusal.c): what a leaf's only router does not take. loop ---- */
+
+void refusal_note(weft_node *node, const char *route, bool intent, int error);
+void refusal_lift(weft_node *node); /* all is declared anew, or to another */
+/* Of a new interest: others in the route may be refused already. plane held */
+void refusal_inherit(weft_node *node, weft_interest *i, const char *route);
 
 /* ---- The node ---- */
 
@@ -333,6 +341,7 @@ struct weft_node {
     bool delivering; /* a callback runs: no direct delivery below it */
     bool unsettled;  /* an entry has caused something that node_leave must see to */
     bool leaving, closing_handles, save_failed;
+    bool refused;                     /* some route of ours may be, by our router */
     struct weft_book_lock *book_lock; /* held while we are open; NULL: not needed, or impossible */
     uint64_t save_at;
     uint64_t conns_at; /* no connection's own time is up before */

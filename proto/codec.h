@@ -154,6 +154,8 @@ struct control {
         struct {
             uint64_t nonce, error;
             const char *description;
+            const char *route; /* a declaration that was refused; else "" (or NULL, of ours) */
+            bool intent;       /* it was that of an intent */
         } result;
         struct { /* PING: payload only */
             uint64_t receive_timestamp, ping_timestamp;

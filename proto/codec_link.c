@@ -13,6 +13,8 @@ ProtobufCMessage *build_result(struct arena *arena, const struct control *contro
     m->nonce = control->result.nonce;
     m->error = control->result.error;
     m->description = pb_text(control->result.description);
+    m->route = pb_text(control->result.route);
+    m->intent = control->result.intent;
     return &m->base;
 }
 
@@ -22,6 +24,8 @@ int read_result(struct arena *arena, const ProtobufCMessage *message, struct con
     control->result.nonce = m->nonce;
     control->result.error = m->error;
     control->result.description = m->description;
+    control->result.route = m->route;
+    control->result.intent = m->intent;
     return 0;
 }
 

@@ -180,6 +180,23 @@ void router_close_interest(struct router *router, struct router_interest *intere
     interest_forget(router, interest);
 }
 
+void router_each_own_interest(struct router *router, const char *route,
+                              void (*fn)(void *ctx, void *user), void *ctx)
+{
+    struct route parsed;
+    if (route_parse(route, strlen(route), &parsed, NULL) < 0)
+        return;
+    struct entry *entry = tree_find(tree_of(router, parsed.kind), &parsed);
+    if (!entry)
+        return;
+    chain_each(it, entry->interests)
+    {
+        struct router_interest *i = container_of(it, struct router_interest, in_entry);
+        if (i->from->local)
+            fn(ctx, interest_of_us(i)->user);
+    }
+}
+
 uint32_t router_interest_matches(const struct router_interest *interest)
 {
     return interest_of_us(interest)->matches;

@@ -106,6 +106,11 @@ int router_open_interest(struct router *router, const char *route, uint64_t sche
                          struct router_interest **ret_interest);
 void router_close_interest(struct router *router, struct router_interest *interest);
 
+/* Call fn with the user of each local interest in just this route, however it spells it. A route
+ * that does not parse has none. */
+void router_each_own_interest(struct router *router, const char *route,
+                              void (*fn)(void *ctx, void *user), void *ctx);
+
 /* Number of intents, ours and others', that the interest matches now. */
 uint32_t router_interest_matches(const struct router_interest *interest);
 /* As it was opened; borrowed. */

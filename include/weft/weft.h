@@ -187,7 +187,7 @@ typedef struct weft_event {
     const char *route; /* route, or NULL */
     int error;         /* WEFT_E… or 0 */
     const char *text;  /* a sentence for people, or NULL */
-    bool intent;       /* MATCH, UNMATCH: of an intent, not an interest */
+    bool intent;       /* MATCH, UNMATCH, ROUTE_REFUSED: of an intent, not an interest */
 } weft_event;          /* valid during the callback only */
 
 /* Who may ask a node about itself, or steer it (weft/admin.h). */
@@ -460,7 +460,11 @@ WEFT_API int weft_send_msg(weft_intent *intent, weft_msg *msg);
 WEFT_API bool weft_intent_interested(const weft_intent *intent);
 
 /* Wait until somebody is interested, timeout_ms at most (-1: for ever). [any but loop]
- * Errors: WEFT_ETIMEDOUT, WEFT_ECLOSED, WEFT_ELOOP. */
+ * Errors: WEFT_ETIMEDOUT, WEFT_ECLOSED, WEFT_ELOOP, WEFT_ENOMEM (see weft_publish). A leaf whose
+ * router does not take the route hears of it here, as long as that stands: WEFT_EDENIED (it is
+ * outside the router's path), WEFT_ELIMIT (no room; it is told again now and then, and may be taken
+ * later), WEFT_EMALFORMED. A peer or client, which has others to hope for, waits on; all get
+ * WEFT_EVENT_ROUTE_REFUSED. */
 WEFT_API int weft_intent_wait(weft_intent *intent, int timeout_ms);
 
 /* Withdraw. What was sent before is still delivered. The handle is gone when this returns; its
@@ -493,7 +497,8 @@ WEFT_API int weft_subscribe(weft_node *node, const char *route,
                             const weft_subscribe_options *options, weft_interest **ret_interest);
 
 /* Take the next message, waiting timeout_ms at most (-1: for ever, 0: not at all). The caller owns
- * one reference: weft_msg_unref. [any; on the loop's thread only with timeout 0] Errors:
+ * one reference: weft_msg_unref. That a leaf's router refuses the interest is no error here, as it
+ * may take it yet: weft_interest_wait tells. [any; on the loop's thread only with timeout 0] Errors:
  * WEFT_ETIMEDOUT, WEFT_ECLOSED, WEFT_ELOOP, WEFT_EINVAL (the interest has on_message), WEFT_ENOMEM
  * (the message stays; or the interest was refused, see weft_subscribe). */
 WEFT_API int weft_recv(weft_interest *interest, weft_msg **ret_msg, int timeout_ms);
@@ -503,7 +508,8 @@ WEFT_API int weft_recv(weft_interest *interest, weft_msg **ret_msg, int timeout_
 WEFT_API int weft_interest_fd(weft_interest *interest);
 
 /* Wait until somebody publishes it, timeout_ms at most (-1: for ever). [any but loop]
- * Errors: WEFT_ETIMEDOUT, WEFT_ECLOSED, WEFT_ELOOP. */
+ * Errors: WEFT_ETIMEDOUT, WEFT_ECLOSED, WEFT_ELOOP, WEFT_ENOMEM (see weft_subscribe). A leaf whose
+ * router does not take the route: WEFT_ELIMIT or WEFT_EMALFORMED, as weft_intent_wait. */
 WEFT_API int weft_interest_wait(weft_interest *interest, int timeout_ms);
 
 /* Messages this interest's own queue dropped. [any] */

@@ -146,6 +146,31 @@ TEST(resync, what_is_refused_is_asked_for_ever_more_seldom)
     net_free(net);
 }
 
+/* A leaf hears of each route that its router has no room for, not of some alone, and is told when
+ * all are declared anew. */
+TEST(resync, a_leaf_hears_of_every_refusal)
+{
+    struct net_options options = {.seed = 6};
+    struct net *net = net_new(&options);
+    struct net_node *router = net_add(net, &(struct net_node_options){.max_routes = 20});
+    struct net_node *leaf =
+        net_add(net, &(struct net_node_options){.role = ROLE_LEAF, .url = "tcp://0.0.0.0:0/"});
+    CHECK(net_start(router, false) && net_start(leaf, false));
+    net_configure(leaf, router->url);
+    net_run(net, 2 * NS_PER_SEC);
+    open_many(leaf, true, 0, 110); /* below its router's path */
+    open_many(leaf, true, 1, 5);   /* not below it */
+    net_run(net, NS_PER_SEC);
+    CHECK_EQ(leaf->not_taken, 105);
+    CHECK_EQ(leaf->route_refused, 105);
+    CHECK_EQ(router->route_refused, 8 + 5); /* of each list */
+    CHECK_EQ(leaf->taken_anew, 0);
+    net_run(net, 120 * NS_PER_SEC);
+    CHECK(leaf->taken_anew > 0);
+    CHECK(leaf->not_taken > 105 + 50 * leaf->taken_anew); /* again of each, as far as need be */
+    net_free(net);
+}
+
 /* In peace a link carries digests and nothing else about routes. */
 TEST(resync, agreement_is_quiet)
 {

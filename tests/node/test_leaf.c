@@ -301,6 +301,89 @@ TEST(leaf, a_report_says_which_way)
     close_scene(&s);
 }
 
+/* ---- A router that does not take a route ---- */
+
+/* Whoever waits for a counterpart hears of it, and waits again once the router may think better. */
+TEST(leaf, a_refused_intent)
+{
+    static struct scene s;
+    static struct events events;
+    open_scene(&s);
+    events_init(&events);
+    weft_node *leaf = open_leaf(&s, NULL, &events);
+    weft_intent *out = fx_publish(leaf, "t.L@elsewhere.x");
+    CHECK_EQ(weft_intent_wait(out, WAIT_MS), WEFT_EDENIED);
+    struct seen refused = events_wait(&events, WEFT_EVENT_ROUTE_REFUSED, 1);
+    CHECK_STR(refused.route, "t.L@elsewhere.x");
+    CHECK(refused.intent && refused.error == WEFT_EDENIED);
+    CHECK_STR(refused.peer, weft_node_url(s.router));
+    weft_intent *again =
+        fx_publish(leaf, "t.L@elsewhere/x"); /* the same route: not declared anew */
+    CHECK_EQ(weft_intent_wait(again, WAIT_MS), WEFT_EDENIED);
+    weft_intent *good = fx_publish(leaf, "t.L@r.x");
+    CHECK_EQ(weft_intent_wait(good, 0), WEFT_ETIMEDOUT);
+    fx_subscribe(s.peer, "t.L@r.x");
+    CHECK_EQ(weft_intent_wait(good, WAIT_MS), 0);
+
+    weft_node_close(s.router);
+    events_wait(&events, WEFT_EVENT_PEER_DOWN, 1);
+    CHECK_EQ(weft_intent_wait(out, 0), WEFT_ETIMEDOUT);
+    s.router = open_router(&s);
+    CHECK_EQ(weft_intent_wait(out, WAIT_MS), WEFT_EDENIED);
+    fx_subscribe(leaf, "t.L@elsewhere.*");
+    UNTIL(weft_intent_wait(out, 0) == 0); /* somebody here listens */
+    weft_node_close(leaf);
+    close_scene(&s);
+}
+
+TEST(leaf, a_refused_interest)
+{
+    weft_options o = fx_options("inproc://refused-r/r");
+    o.max_routes = 2; /* one for a link */
+    weft_node *router = fx_open_options(&o);
+    o = fx_options(NULL);
+    o.peers = (const char *[]){weft_node_url(router), NULL};
+    o.role = WEFT_ROLE_LEAF;
+    weft_node *leaf = fx_open_options(&o);
+    fx_subscribe(leaf, "t.L@p.one");
+    UNTIL(fx_stats(router).remote_interests == 1);
+    weft_interest *in = fx_subscribe(leaf, "t.L@p.*.two");
+    CHECK_EQ(weft_interest_wait(in, WAIT_MS), WEFT_ELIMIT);
+    weft_interest *same = fx_subscribe(leaf, "t.L@p/*/two");
+    CHECK_EQ(weft_interest_wait(same, WAIT_MS), WEFT_ELIMIT);
+    weft_msg *msg;
+    CHECK_EQ(weft_recv(in, &msg, 0), WEFT_ETIMEDOUT); /* the router may take it yet */
+    fx_publish(leaf, "t.L@p.x.two");
+    UNTIL(weft_interest_wait(in, 0) == 0);
+    weft_node_close(leaf);
+    weft_node_close(router);
+}
+
+/* Of many peers one may refuse: others may listen. */
+TEST(leaf, a_peer_waits_on)
+{
+    static struct events events;
+    weft_options o = fx_options("inproc://waits-full/f");
+    o.max_routes = 2;
+    weft_node *full = fx_open_options(&o);
+    events_init(&events);
+    weft_node *node = fx_open("inproc://waits-n/n", weft_node_url(full), &events);
+    CHECK_EQ(weft_node_wait_peers(node, 1, WAIT_MS), 0);
+    fx_publish(node, "t.L@n.one");
+    UNTIL(fx_stats(full).remote_intents == 1);
+    weft_intent *out = fx_publish(node, "t.L@n.two");
+    weft_interest *in = fx_subscribe(node, "t.L@f.x");
+    CHECK_EQ(events_wait(&events, WEFT_EVENT_ROUTE_REFUSED, 2).error, WEFT_ELIMIT);
+    CHECK_EQ(weft_intent_wait(out, 0), WEFT_ETIMEDOUT);
+    CHECK_EQ(weft_interest_wait(in, 0), WEFT_ETIMEDOUT);
+    weft_node *other = fx_open("inproc://waits-o/o", weft_node_url(node), NULL);
+    fx_subscribe(other, "t.L@n.two");
+    CHECK_EQ(weft_intent_wait(out, WAIT_MS), 0);
+    weft_node_close(other);
+    weft_node_close(node);
+    weft_node_close(full);
+}
+
 /* ---- A router that takes no more links ---- */
 
 static weft_node *open_asker(const char *url, struct events *events)

@@ -75,6 +75,8 @@ struct control sample(uint32_t type)
         c.result.nonce = UINT64_MAX;
         c.result.error = RESULT_SCHEMA;
         c.result.description = "schemas differ";
+        c.result.route = "T@a";
+        c.result.intent = true;
         break;
     case MSG_PONG:
         c.ping.receive_timestamp = 5;
@@ -190,6 +192,8 @@ static void same_link(const struct control *a, const struct control *b)
     case MSG_RESULT:
         CHECK(a->result.nonce == b->result.nonce && a->result.error == b->result.error);
         CHECK_STR(a->result.description, b->result.description);
+        CHECK_STR(a->result.route, b->result.route);
+        CHECK_EQ(a->result.intent, b->result.intent);
         break;
     case MSG_PONG:
         CHECK(a->ping.receive_timestamp == b->ping.receive_timestamp);

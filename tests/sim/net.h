@@ -119,6 +119,7 @@ struct net_node {
     /* What was seen. */
     uint64_t unserved; /* an intent of its own lost its last peer */
     uint64_t ups, downs, refused, route_refused, warnings, answers;
+    uint64_t not_taken, taken_anew; /* a leaf's: declarations, and how often it told all again */
     int last_error;
     char last_text[1024];
     char last_peer[URL_MAX + 1];

@@ -137,6 +137,13 @@ static void op_event(void *ctx, const weft_event *event)
     snprintf(node->last_peer, sizeof(node->last_peer), "%s", event->peer ? event->peer : "");
 }
 
+static void op_refused(void *ctx, const char *route, bool intent, int error)
+{
+    struct net_node *node = ctx;
+    node->not_taken += route != NULL;
+    node->taken_anew += route == NULL;
+}
+
 static void op_intents_seen(void *ctx, struct mesh_link *link)
 {
 }
@@ -170,6 +177,7 @@ const struct mesh_ops net_ops = {
     .hold = op_hold,
     .close = op_close,
     .event = op_event,
+    .refused = op_refused,
     .intents_seen = op_intents_seen,
     .matched = op_matched,
     .answer = op_answer,
