@@ -374,6 +374,7 @@ static void route_metrics(struct writer *w, const weft_report *r, uint64_t left_
     xfree(routes);
 }
 
+/* As "weft peers" has it: one that is given up may be tried now and then all the same. */
 static const char *entry_state(const weft_addrbook_entry *e, uint64_t now)
 {
     if (e->banned_until > now)
@@ -382,7 +383,7 @@ static const char *entry_state(const weft_addrbook_entry *e, uint64_t now)
         return "linked";
     if (e->dialing)
         return "dialing";
-    return e->next_dial_ns ? "waiting" : "given up";
+    return !e->persistent && e->failed_attempts >= e->max_attempts ? "given up" : "waiting";
 }
 
 static void book_metrics(struct writer *w, const weft_report *r)

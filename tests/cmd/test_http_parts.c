@@ -177,6 +177,29 @@ TEST(metrics, none_are_listed_where_there_are_too_many)
     free(l);
 }
 
+/* Each state but "linked" comes to one entry, whenever it is dialled next. */
+TEST(metrics, entries_by_state)
+{
+    weft_addrbook_entry entries[6] = {
+        {.max_attempts = 10, .failed_attempts = 9, .next_dial_ns = 1},
+        {.max_attempts = 10, .failed_attempts = 10, .next_dial_ns = 1},
+        {.max_attempts = 10, .failed_attempts = 10, .dialing = true},
+        {.max_attempts = 10, .failed_attempts = 10, .banned_until = UINT64_MAX},
+        {.max_attempts = 10, .failed_attempts = 99, .persistent = true, .linked = true},
+        {.max_attempts = 10, .failed_attempts = 0, .linked = true},
+    };
+    struct large *l = large_new(0);
+    l->book = (weft_addrbook){.entries = entries, .count = 6};
+    char *text = metrics_of(l, 0);
+    CHECK_EQ(lines_of(text, "weft_addrbook_entries{state=\"waiting\"} 1\n"), 1);
+    CHECK_EQ(lines_of(text, "weft_addrbook_entries{state=\"given up\"} 1\n"), 1);
+    CHECK_EQ(lines_of(text, "weft_addrbook_entries{state=\"dialing\"} 1\n"), 1);
+    CHECK_EQ(lines_of(text, "weft_addrbook_entries{state=\"banned\"} 1\n"), 1);
+    CHECK_EQ(lines_of(text, "weft_addrbook_entries{state=\"linked\"} 2\n"), 1);
+    free(text);
+    free(l);
+}
+
 TEST(metrics, labels_are_escaped_and_utf8)
 {
     struct large *l = large_new(1);
