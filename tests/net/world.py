@@ -304,26 +304,27 @@ class Case(harness.Case):
         the publisher or where it was read too late. Returns the last, how many came, and what the
         publisher tells."""
         last = pub.last()
+        totals, lost, counted = self.tally(pub, sub)
         got = sub.heard()
         for run_of, numbers in got.items():
             for before, after in zip(numbers, numbers[1:]):
                 self.assertLess(before, after, f"run {run_of}: {after} came after {before}")
         self.assertEqual(sub.proc.count(" bad "), 0, sub.proc.tail())
-        came = sum(map(len, got.values()))
-        totals, lost, counted = self.tally(pub, sub, came)
         self.figure(sent=last, unheard=totals["nobody"], lost=lost, counted=counted)
-        return last, came, totals
+        return last, sum(map(len, got.values())), totals
 
-    def tally(self, pub, sub, came):
-        """A connection that is given up counts what it lost when it closes, a second later at most."""
-        deadline = time.monotonic() + harness.PATIENCE
+    def tally(self, pub, sub):
+        """The last messages are still on their way; and a connection that is given up counts what it lost when it
+        closes, a second later at most."""
+        deadline = time.monotonic() + RECOVER
         while True:
             totals = pub.totals()
-            lost, counted = max(0, totals["queued"] - came), totals["dropped"] + sub.totals()["dropped"]
-            if counted >= lost or not self.accounted:
-                return totals, lost, counted
+            dropped = totals["dropped"] + sub.totals()["dropped"]
+            lost = max(0, totals["queued"] - sum(map(len, sub.heard().values())))
+            if dropped >= lost or not self.accounted:
+                return totals, lost, dropped
             self.assertLess(time.monotonic(), deadline,
-                            f"{lost} messages are missing and only {counted} counted")
+                            f"{lost} messages are missing and only {dropped} counted")
             time.sleep(0.05)
 
     def complete(self, pub, sub):
