@@ -163,17 +163,24 @@ uint64_t fx_dropped(weft_node *node)
     return sum;
 }
 
+/* Where a machine is busy, a second without room says nothing. */
 weft_intent *fx_publish(weft_node *node, const char *route)
 {
+    weft_publish_options o;
+    weft_publish_options_init(&o);
+    o.block_ms = WAIT_MS;
     weft_intent *intent;
-    CHECK_EQ(weft_publish(node, route, NULL, &intent), 0);
+    CHECK_EQ(weft_publish(node, route, &o, &intent), 0);
     return intent;
 }
 
 weft_interest *fx_subscribe(weft_node *node, const char *route)
 {
+    weft_subscribe_options o;
+    weft_subscribe_options_init(&o);
+    o.block_ms = WAIT_MS;
     weft_interest *interest;
-    CHECK_EQ(weft_subscribe(node, route, NULL, &interest), 0);
+    CHECK_EQ(weft_subscribe(node, route, &o, &interest), 0);
     return interest;
 }
 

@@ -1,4 +1,5 @@
-/* What is sent arrives: once, in order, byte for byte, on every subscriber, with default options.
+/* What is sent arrives: once, in order, byte for byte, on every subscriber, with default options
+ * but for patience.
  *
  * The content of a message follows from its publisher and its number, its size too. So a receiver
  * knows what must come next, and anything lost, doubled, swapped or changed shows at once. */
@@ -99,6 +100,7 @@ static void subscribe(unsigned s)
     weft_subscribe_options o;
     weft_subscribe_options_init(&o);
     o.user = &subscribers[s];
+    o.block_ms = WAIT_MS;
     if (s == 0) {
         subscribers[s].interests[0] = fx_subscribe(subscribers[s].node, "t.S@*.s");
         return;
