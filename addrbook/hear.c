@@ -27,7 +27,8 @@ static void upgrade(struct addrbook *book, struct entry *e, const struct url *ur
     book->dirty = true;
 }
 
-/* Who said so last does not undo what another said. */
+/* Who said so last does not undo what another said. But an earlier configuration's word, which
+ * would be taken back, is not left alone where the program gives its own. */
 static void set_origin(struct entry *e, enum addrbook_by by)
 {
     if (by == ADDRBOOK_BY_OPERATOR)
@@ -36,6 +37,8 @@ static void set_origin(struct entry *e, enum addrbook_by by)
         e->origin = WEFT_ORIGIN_CONFIGURED;
     if (by == ADDRBOOK_BY_CONFIG)
         e->in_config = e->named = true;
+    else if (by == ADDRBOOK_BY_PROGRAM && !e->named)
+        e->in_config = false;
 }
 
 int addrbook_add_configured(struct addrbook *book, const char *text,

@@ -113,6 +113,24 @@ TEST(named, an_earlier_configuration_is_let_go)
     fixture_close(&f);
 }
 
+/* The program may dial what an earlier configuration named before it says what the present one
+ * does. */
+TEST(named, what_the_program_dials_is_not_let_go)
+{
+    struct fixture f;
+    fixture_open(&f, 1, SELF, false);
+    name(&f, PEER, ADDRBOOK_BY_CONFIG);
+    name(&f, OTHER, ADDRBOOK_BY_CONFIG);
+    restart(&f);
+    name(&f, PEER, ADDRBOOK_BY_PROGRAM);
+    name(&f, OTHER, ADDRBOOK_BY_PROGRAM);
+    name(&f, OTHER, ADDRBOOK_BY_CONFIG);
+    CHECK_EQ(let_go(&f), 0);
+    CHECK(view_of(&f, PEER).configured && view_of(&f, PEER).policy.persistent);
+    CHECK(!view_of(&f, PEER).in_config && view_of(&f, OTHER).in_config);
+    fixture_close(&f);
+}
+
 /* It is dialled like any name, and goes if nobody ever was there. */
 TEST(named, what_was_let_go_is_given_up)
 {
