@@ -375,9 +375,9 @@ static bool send_off(struct mesh *m, const struct wanted *w, bool all, struct mo
         if (!is_wanted(l, w))
             continue;
         if (link_identified(l) && all)
-            addrbook_forget(m->book, l->hs.peer.text, now);
+            addrbook_forget(m->book, link_book_name(l), now);
         else if (link_identified(l))
-            addrbook_unwanted(m->book, l->hs.peer.text, now);
+            addrbook_unwanted(m->book, link_book_name(l), now);
         link_end(m, l, WEFT_EFORGOTTEN, "forgotten by the operator", true, GOODBYE_FORGOTTEN, now);
         any = true;
     }

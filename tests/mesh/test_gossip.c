@@ -177,6 +177,18 @@ TEST(gossip, who_calls_itself_by_a_socket_of_this_host)
     CHECK(!is_taken_for_ours(false));
 }
 
+/* A peer on this host tells of the name. */
+static void hear_here(struct net_node *node, const char *name)
+{
+    list_each (it, mesh_links(node->mesh)) {
+        const struct mesh_link *l = list_entry(it, struct mesh_link, node);
+        if (l->local)
+            CHECK_EQ(addrbook_add_gossip(mesh_addrbook(node->mesh), name, l->hs.peer.text, false,
+                                         net_moment_of(node)),
+                     1);
+    }
+}
+
 /* From elsewhere nobody takes a name of this host out of the book. */
 TEST(gossip, the_departure_of_a_socket)
 {
@@ -187,15 +199,33 @@ TEST(gossip, the_departure_of_a_socket)
         net_raw_connect(net, net_raw_listen(net, "tcp://127.0.0.1:7401/x"), node, true), 0));
     struct net_end *end = net_raw_connect(net, net_raw_listen(net, name), node, false);
     CHECK(net_raw_shake(end, 0));
-    list_each (it, mesh_links(node->mesh)) {
-        const struct mesh_link *l = list_entry(it, struct mesh_link, node);
-        if (l->local)
-            CHECK_EQ(addrbook_add_gossip(mesh_addrbook(node->mesh), name, l->hs.peer.text, false,
-                                         net_moment_of(node)),
-                     1);
-    }
+    hear_here(node, name);
     tell(end, &name, 1, true);
     CHECK(knows(node, name));
+    net_free(net);
+}
+
+/* Nor does it go with whoever calls itself so elsewhere, when an operator forgets that one. */
+TEST(gossip, who_is_forgotten_elsewhere)
+{
+    static const char *const name = "unix:///run/door.sock/peer", *const its = "tcp://10.7.7.7:1/x";
+    struct net *net = make(8);
+    struct net_node *node = add(net), *there = net_raw_listen(net, name);
+    struct addrbook *book = mesh_addrbook(node->mesh);
+    CHECK(net_raw_shake(
+        net_raw_connect(net, net_raw_listen(net, "tcp://127.0.0.1:7401/x"), node, true), 0));
+    CHECK(net_raw_shake(net_raw_connect(net, there, node, false), 0));
+    hear_here(node, name);
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK_EQ(addrbook_linked(book, 0, its, there->id, net_moment_of(node)), 0);
+        CHECK_EQ(i ? mesh_unconfigure(node->mesh, its, net_moment_of(node))
+                   : mesh_forget(node->mesh, its, net_moment_of(node)),
+                 0);
+        CHECK(!knows(node, its) && knows(node, name));
+        CHECK_EQ(mesh_up_count(node->mesh), 1);
+        if (i == 0)
+            CHECK(net_raw_shake(net_raw_connect(net, there, node, false), 0));
+    }
     net_free(net);
 }
 
