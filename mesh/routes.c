@@ -68,6 +68,11 @@ static void refuse_route(struct mesh *m, struct mesh_link *l, const struct decl 
         snprintf(text, sizeof(text),
                  "%s %.200s is outside the path \"%s\" of %s; publish below that path", what,
                  d->route, l->hs.peer.path, link_name(l));
+    else if (error == WEFT_ELIMIT)
+        snprintf(text, sizeof(text),
+                 "%s %.200s: limit reached: raise limits.routes of %s, half of which is for one "
+                 "link",
+                 what, d->route, m->self.text);
     else
         snprintf(text, sizeof(text), "%s %.200s: %s", what, d->route, weft_strerror(error));
     if (!l->hs.base)

@@ -135,6 +135,9 @@ TEST(resync, what_is_refused_is_asked_for_ever_more_seldom)
     net_run(net, 60 * NS_PER_SEC);
     CHECK(a->route_refused > 0 && b->route_refused > 0);
     CHECK_EQ(a->last_error, WEFT_ELIMIT);
+    const char *remedy = strstr(a->last_text, ": raise limits.routes of ");
+    CHECK(remedy && strstr(remedy, b->url)); /* which both may read */
+    CHECK(strstr(b->last_text, remedy) != NULL);
     net_reset_counts(net);
     net_run(net, 3600 * NS_PER_SEC);
     uint64_t lists = net_counts(net)->frames[MSG_INTENTS];
