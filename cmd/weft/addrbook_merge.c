@@ -21,6 +21,22 @@ struct tally {
     size_t added, taken, kept;
 };
 
+/* What was said here is not unsaid elsewhere, nor by one that only heard of it. */
+static void keep_word(weft_addrbook_entry *copy, const weft_addrbook_entry *known)
+{
+    copy->in_config = known->in_config;
+    if (!entry_configured(known))
+        return;
+    if (!entry_configured(copy)) {
+        copy->persistent = known->persistent;
+        copy->max_attempts = known->max_attempts;
+        copy->default_backoff_ns = known->default_backoff_ns;
+        copy->max_backoff_ns = known->max_backoff_ns;
+        copy->multiplier = known->multiplier;
+    }
+    copy->origin = known->origin;
+}
+
 /* The newer of the two entries, but no ban is lost: it has no time by which it could be older. */
 static int merge_known(struct edit *e, const weft_addrbook_entry *known,
                        const weft_addrbook_entry *other, const char *from, struct tally *tally)
@@ -42,9 +58,7 @@ static int merge_known(struct edit *e, const weft_addrbook_entry *known,
     }
     weft_addrbook_entry copy = *other;
     copy.banned_until = banned;
-    copy.in_config = known->in_config;
-    if (entry_configured(known)) /* what was said here is not unsaid elsewhere */
-        copy.origin = known->origin;
+    keep_word(&copy, known);
     int code = edit_put(e, &copy);
     if (code == EXIT_OK) {
         edit_in_memory(e);

@@ -388,6 +388,19 @@ class Merge(Books):
         self.assertEqual({peer: (one["origin"], one["in_config"]) for peer, one in self.entries().items()},
                          {ARM: ("configured", True), EYE: ("configured", False), BASE: ("operator", False)})
 
+    def test_what_was_added_here_keeps_its_schedule(self):
+        """An entry that only heard of the peer is newer, but says nothing of how it is to be dialled."""
+        other = os.path.join(self.folder, "other")
+        self.book("add", ARM, "--max-backoff", "7s")
+        self.book("add", EYE)
+        later = 7258118400 * 10 ** 9
+        self.book("add", "--from", self.write_json(entry(ARM, origin="gossip", added_ns=later, attempts=3, persistent=False),
+                                                   entry(EYE, origin="operator", added_ns=later, persistent=False)), of=other)
+        self.assertIn("0 added, 2 updated", self.book("merge", other))
+        fields = ("origin", "persistent", "max_backoff_ns", "attempts")
+        self.assertEqual({peer: [one[field] for field in fields] for peer, one in self.entries().items()},
+                         {ARM: ["operator", True, 7 * 10 ** 9, 3], EYE: ["operator", False, 60 * 10 ** 9, 0]})
+
     def test_several_into_a_new_file(self):
         one, two = (os.path.join(self.folder, name) for name in ("one", "two"))
         self.book("add", ARM, of=one)
