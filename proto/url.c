@@ -316,12 +316,28 @@ bool url_host_unspecified(const struct url *url)
            host_is_ipv6(url, &in6addr_any);
 }
 
+/* Is it a name that means the loopback wherever it is looked up: "localhost" and all below it,
+ * which RFC 6761 keeps for that, or another that systems have in /etc/hosts? */
+static bool is_localhost(const char *host)
+{
+    static const char *const names[] = {"localhost", "localhost.localdomain", "ip6-localhost",
+                                        "ip6-loopback"};
+    static const char below[] = ".localhost";
+    size_t len = strlen(host), tail = sizeof(below) - 1;
+    if (len > 0 && host[len - 1] == '.')
+        len--;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (len == strlen(names[i]) && strncasecmp(host, names[i], len) == 0)
+            return true;
+    return len > tail && strncasecmp(host + len - tail, below, tail) == 0;
+}
+
 bool url_host_loopback(const struct url *url)
 {
     uint32_t v4;
     if (!is_tcp(url))
         return false;
-    return strcasecmp(url->host, "localhost") == 0 || (host_ipv4(url, &v4) && v4 >> 24 == 127) ||
+    return is_localhost(url->host) || (host_ipv4(url, &v4) && v4 >> 24 == 127) ||
            host_is_ipv6(url, &in6addr_loopback);
 }
 

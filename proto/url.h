@@ -41,7 +41,8 @@ int url_set_port(struct url *url, uint16_t port);
 int url_set_path(struct url *url, const char *path);
 
 bool url_host_unspecified(const struct url *url); /* tcp: "", 0.0.0.0, ::. Other schemes: false */
-bool url_host_loopback(const struct url *url); /* tcp: 127.0.0.0/8, ::1, localhost. Others: false */
+/* tcp: 127.0.0.0/8, ::1, localhost and the names below it. Others: false */
+bool url_host_loopback(const struct url *url);
 /* Does it lead to the host of whoever dials it? Loopback, and what has no host: a socket file, a
  * device, a name in a process. */
 bool url_on_own_host(const struct url *url);
