@@ -61,25 +61,31 @@ static int apply_setting(struct daemon *d, const struct config *next, const stru
     return 0;
 }
 
-/* The names of its node go with a peer: those that the file still has are dialled anew, but not
- * what a command took out before. It may itself have been given up and gone before. What an
- * operator added stays. */
+static bool is_configured(const weft_addrbook *book, const char *url)
+{
+    const weft_addrbook_entry *e = weft_addrbook_find(book, url);
+    return e && e->in_config;
+}
+
+/* The names of its node go with a peer, and one that differs in its path alone is the same to the
+ * book: those that the file still has are dialled anew, but not what a command took out before. It
+ * may itself have been given up and gone before. What an operator added stays. */
 static int drop_peer(struct daemon *d, const struct config *next, const char *url)
 {
     weft_addrbook *before = NULL, *after = NULL;
     int rc = weft_node_addrbook(d->node, &before);
     if (rc == 0)
         rc = weft_node_unconfigure_peer(d->node, url);
-    if (rc == 0) /* not 1: then it stays as it is */
+    if (rc >= 0)
         rc = weft_node_addrbook(d->node, &after);
     for (size_t i = 0; i < next->peer_count && rc == 0; i++) {
         const struct config_peer *peer = &next->peers[i];
-        if (weft_addrbook_find(before, peer->url) && !weft_addrbook_find(after, peer->url))
+        if (is_configured(before, peer->url) && !is_configured(after, peer->url))
             rc = weft_node_configure_peer(d->node, peer->url, &peer->dial);
     }
     weft_addrbook_free(before);
     weft_addrbook_free(after);
-    return rc == WEFT_ENOTFOUND || rc > 0 ? 0 : rc;
+    return rc == WEFT_ENOTFOUND ? 0 : rc;
 }
 
 /* Which dropped peers stay, as an operator added them, too. */

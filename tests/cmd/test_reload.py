@@ -85,6 +85,17 @@ class Reload(harness.Case):
         self.assertEqual(self.c.proc.count("peer down", since=mark), 0, self.c.proc.tail())
         self.assertIn("name from    an operator\n", self.run_weft("addrbook", "why", self.a.sock, self.c.url))
 
+    def test_one_of_two_spellings_goes(self):
+        """Of one address, which is one entry of the book, whatever the path."""
+        bare = self.b.url.rsplit("/", 1)[0]
+        self.start([bare, self.b.url])
+        self.b.wait_peer("lab.a")
+        self.run_weft("addrbook", "add", self.a.sock, self.b.url)
+        self.write([bare])
+        self.assertEqual(self.reload(), f"keeps {self.b.url}: an operator added it, too")
+        self.assertIn("an operator; the configuration names it, too",
+                      self.run_weft("addrbook", "why", self.a.sock, self.b.url))
+
     def test_a_ban_outlives_the_configuration(self):
         self.start([self.b.url, self.c.url])
         self.run_weft("addrbook", "ban", self.a.sock, self.b.url)
