@@ -113,7 +113,8 @@ static void glue_close(void *ctx, struct mesh_link *link, bool drain)
     node->up_count -= c->up && !c->replaced_by;
     pthread_cond_broadcast(&node->changed);
     plane_unlock(node);
-    refusal_lift(node);
+    if (c->up)
+        refusal_lift(node);
     conn_release(c, drain);
 }
 

@@ -320,6 +320,9 @@ TEST(leaf, a_refused_intent)
     weft_intent *again =
         fx_publish(leaf, "t.L@elsewhere/x"); /* the same route: not declared anew */
     CHECK_EQ(weft_intent_wait(again, WAIT_MS), WEFT_EDENIED);
+    CHECK_EQ(weft_node_dial(leaf, "inproc://refused-nobody/x", NULL), 0);
+    events_wait(&events, WEFT_EVENT_DIAL_FAILED, 1); /* which is no reason to hope */
+    CHECK_EQ(weft_intent_wait(out, 0), WEFT_EDENIED);
     weft_intent *good = fx_publish(leaf, "t.L@r.x");
     CHECK_EQ(weft_intent_wait(good, 0), WEFT_ETIMEDOUT);
     fx_subscribe(s.peer, "t.L@r.x");
