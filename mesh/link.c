@@ -144,14 +144,29 @@ const char *link_name(const struct mesh_link *l)
     return host[0] ? host : "a local connection";
 }
 
+static bool declares(const struct control *c)
+{
+    return c->type == MSG_INTENT || c->type == MSG_INTENTS || c->type == MSG_INTEREST ||
+           c->type == MSG_INTERESTS;
+}
+
+/* A refusal names the frame it answers by this: no two that declare have the same. */
+static uint64_t stamp_of(struct mesh *m, const struct mesh_link *l, const struct control *c,
+                         struct moment now)
+{
+    const struct handshake *h = c->type == MSG_HANDSHAKE ? l->priv->machine : NULL;
+    if (h && l->outbound && h->stamp)
+        return h->stamp;
+    return declares(c) ? mesh_stamp(m, now) : now.wall_ns;
+}
+
 void link_send(struct mesh *m, struct mesh_link *l, const struct control *c, enum lane lane,
                bool want_result, struct moment now)
 {
     if (l->priv->said_goodbye)
         return;
-    const struct handshake *h = c->type == MSG_HANDSHAKE ? l->priv->machine : NULL;
     struct header header = {
-        .timestamp = h && l->outbound && h->stamp ? h->stamp : now.wall_ns,
+        .timestamp = stamp_of(m, l, c, now),
         .type = c->type,
         .want_result = want_result,
     };
@@ -430,7 +445,7 @@ static void receive_result(struct mesh *m, struct mesh_link *l, const struct con
     if (about[0] && route_parse(about, strlen(about), &named, NULL) == 0) {
         mesh_route_event(m, l, about, c->result.intent, error, c->result.description);
         if (m->me.role == ROLE_LEAF && m->ops->refused)
-            m->ops->refused(m->ctx, about, c->result.intent, error);
+            m->ops->refused(m->ctx, about, c->result.intent, error, c->result.nonce);
         return;
     }
     if (l->priv->ask_token && (error == WEFT_EDENIED || error == WEFT_ELIMIT)) {

@@ -22,6 +22,11 @@ uint64_t mesh_stamp(struct mesh *m, struct moment now)
     return m->last_stamp;
 }
 
+uint64_t mesh_last_stamp(const struct mesh *m)
+{
+    return m->last_stamp;
+}
+
 void mesh_log(struct mesh *m, enum weft_log_level level, const char *format, ...)
 {
     char text[TEXT_MAX];

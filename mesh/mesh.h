@@ -113,9 +113,9 @@ struct mesh_ops {
     /* A base peer has read every INTENT queued for it so far. */
     void (*intents_seen)(void *ctx, struct mesh_link *link);
     void (*event)(void *ctx, const weft_event *event);
-    /* We are a leaf, and its router does not take this declaration of ours. NULL, 0: all is
-     * declared anew. May be NULL. */
-    void (*refused)(void *ctx, const char *route, bool intent, int error);
+    /* We are a leaf, and its router does not take this declaration of ours, which the frame of this
+     * stamp had. NULL, 0: all is declared anew. May be NULL. */
+    void (*refused)(void *ctx, const char *route, bool intent, int error, uint64_t stamp);
     /* A local interest found its first (or lost its last) intent. */
     void (*matched)(void *ctx, void *interest, bool matched);
     /* An answer to mesh_ping, mesh_ask_book or mesh_query; error 0 or WEFT_E…; rtt for a ping,
@@ -139,6 +139,8 @@ int mesh_new(const struct mesh_config *config, const struct mesh_ops *ops, void 
 /* Free everything; every link must have been closed. NULL is ignored. */
 void mesh_free(struct mesh *mesh);
 
+/* Of all that this node declared to others so far; those of later declarations are greater. */
+uint64_t mesh_last_stamp(const struct mesh *mesh);
 struct router *mesh_router(struct mesh *mesh);
 struct addrbook *mesh_addrbook(struct mesh *mesh);
 const struct url *mesh_self(const struct mesh *mesh);

@@ -293,7 +293,7 @@ void digest_receive(struct mesh *m, struct mesh_link *l, const struct control *c
             return; /* nobody needs it that often */
         p->next_answer = now.mono_ns + RESYNC_ANSWER_NS;
         if (m->me.role == ROLE_LEAF && m->ops->refused)
-            m->ops->refused(m->ctx, NULL, false, 0);
+            m->ops->refused(m->ctx, NULL, false, 0, 0);
         router_readvertise(m->router, l->id);
         advert_flush(m, now);
         digest_send(m, l, false, now);

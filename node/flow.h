@@ -51,10 +51,11 @@ struct flow {
 /* The flow of a route that this node itself publishes. */
 struct own_flow {
     struct flow flow;
-    struct list handles;    /* of weft_intent; loop */
-    struct list match_node; /* on node->matches; loop */
-    bool was_matched;       /* what handles were last told; loop */
-    int refusal;            /* a leaf's: its router does not take it; plane */
+    struct list handles;     /* of weft_intent; loop */
+    struct list match_node;  /* on node->matches; loop */
+    bool was_matched;        /* what handles were last told; loop */
+    int refusal;             /* a leaf's: its router does not take it; plane */
+    uint64_t declared_after; /* the mesh's last stamp when it was opened; loop */
 };
 
 static inline struct own_flow *own_flow(struct flow *f)

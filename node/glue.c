@@ -159,10 +159,10 @@ static void glue_event(void *ctx, const weft_event *event)
     node_event(node, event);
 }
 
-static void glue_refused(void *ctx, const char *route, bool intent, int error)
+static void glue_refused(void *ctx, const char *route, bool intent, int error, uint64_t stamp)
 {
     if (route)
-        refusal_note(ctx, route, intent, error);
+        refusal_note(ctx, route, intent, error, stamp);
     else
         refusal_lift(ctx);
 }

@@ -35,6 +35,14 @@ static void refuse(weft_node *node, const char *route, int error)
     node_event(node, &event);
 }
 
+static struct flow *new_own_flow(weft_node *node, struct router_intent *rec)
+{
+    struct flow *flow = flow_new(rec, node->url_text, true);
+    if (flow)
+        own_flow(flow)->declared_after = mesh_last_stamp(node->mesh);
+    return flow;
+}
+
 /* All handles of one route share its flow. */
 static int open_flow(weft_node *node, const weft_intent *i, struct flow **ret_flow)
 {
@@ -44,7 +52,7 @@ static int open_flow(weft_node *node, const weft_intent *i, struct flow **ret_fl
     if (rc < 0)
         return rc;
     if (!rec->user)
-        rec->user = flow_new(rec, node->url_text, true);
+        rec->user = new_own_flow(node, rec);
     if (!rec->user) {
         router_close_intent(router, rec);
         return WEFT_ENOMEM;

@@ -54,6 +54,7 @@ static void run_open(weft_node *node, struct command *command)
 {
     weft_interest *i = container_of(command, struct weft_interest, command);
     int rc = router_open_interest(mesh_router(node->mesh), i->route->text, i->schema, i, &i->rec);
+    i->declared_after = mesh_last_stamp(node->mesh);
     if (rc < 0)
         refuse(node, i->route->text, rc);
     plane_lock(node);

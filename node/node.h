@@ -225,6 +225,7 @@ struct weft_interest {
     bool opened, close_wanted; /* plane */
     bool matched;              /* plane; the loop alone writes it */
     int refusal;               /* a leaf's: its router does not take it; plane */
+    uint64_t declared_after;   /* the mesh's last stamp when it was opened; loop */
 
     _Atomic(struct queue *) queue; /* for weft_recv; NULL: nothing came and nobody asked */
     size_t queue_limit;
@@ -274,7 +275,8 @@ int named_remove(weft_node *node, const char *url);
 
 /* ---- Refusals (refusal.c): what a leaf's only router does not take. loop ---- */
 
-void refusal_note(weft_node *node, const char *route, bool intent, int error);
+/* `stamp`: as mesh_ops.refused. What was opened since had no part in that. */
+void refusal_note(weft_node *node, const char *route, bool intent, int error, uint64_t stamp);
 void refusal_lift(weft_node *node); /* all is declared anew, or to another */
 /* Of a new interest: others in the route may be refused already. plane held */
 void refusal_inherit(weft_node *node, weft_interest *i, const char *route);

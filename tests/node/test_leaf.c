@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include <sched.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 struct scene {
@@ -360,6 +361,68 @@ TEST(leaf, a_refused_interest)
     UNTIL(weft_interest_wait(in, 0) == 0);
     weft_node_close(leaf);
     weft_node_close(router);
+}
+
+static void hold_up(weft_interest *interest, const weft_msg *msg, void *user)
+{
+    (void)interest, (void)msg;
+    while (sem_wait(user) != 0)
+        continue;
+}
+
+/* A router whose loop stands still until `release` is posted. */
+static void hold_router(weft_node *router, sem_t *release)
+{
+    weft_interest *in;
+    weft_subscribe_options o;
+    weft_subscribe_options_init(&o);
+    o.on_message = hold_up;
+    o.user = release;
+    sem_init(release, 0, 0);
+    CHECK_EQ(weft_subscribe(router, "t.L@r.hold", &o, &in), 0);
+    weft_intent *out = fx_publish(router, "t.L@r.hold");
+    CHECK_EQ(weft_intent_wait(out, WAIT_MS), 0);
+    CHECK_EQ(weft_send(out, "", 0), 0);
+}
+
+/* A route is refused, and was closed and opened again before that is heard: the second time there
+ * is room. */
+TEST(leaf, a_refusal_that_comes_late)
+{
+    static struct events events;
+    enum { ROOM = 3 };
+    weft_intent *some[ROOM];
+    sem_t release;
+    char route[32];
+    weft_options o = fx_options("inproc://late-r/r");
+    o.max_routes = 2 * ROOM; /* half for a link */
+    weft_node *router = fx_open_options(&o);
+    events_init(&events);
+    o = fx_options(NULL);
+    o.peers = (const char *[]){weft_node_url(router), NULL};
+    o.role = WEFT_ROLE_LEAF;
+    o.on_event = events_take;
+    o.user = &events;
+    weft_node *leaf = fx_open_options(&o);
+    for (unsigned i = 0; i < ROOM; i++) {
+        snprintf(route, sizeof(route), "t.L@r.some.%u", i);
+        some[i] = fx_publish(leaf, route);
+    }
+    UNTIL(fx_stats(router).remote_intents == ROOM);
+    hold_router(router, &release);
+    weft_intent *out = fx_publish(leaf, "t.L@r.x");
+    fx_stats(leaf); /* it is declared */
+    weft_intent_close(some[0]);
+    weft_intent_close(out);
+    out = fx_publish(leaf, "t.L@r.x");
+    fx_stats(leaf);
+    sem_post(&release);
+    CHECK_STR(events_wait(&events, WEFT_EVENT_ROUTE_REFUSED, 1).route, "t.L@r.x");
+    UNTIL(fx_stats(router).remote_intents == ROOM);
+    CHECK_EQ(weft_intent_wait(out, 0), WEFT_ETIMEDOUT);
+    weft_node_close(leaf);
+    weft_node_close(router);
+    sem_destroy(&release);
 }
 
 /* Of many peers one may refuse: others may listen. */

@@ -137,7 +137,7 @@ static void op_event(void *ctx, const weft_event *event)
     snprintf(node->last_peer, sizeof(node->last_peer), "%s", event->peer ? event->peer : "");
 }
 
-static void op_refused(void *ctx, const char *route, bool intent, int error)
+static void op_refused(void *ctx, const char *route, bool intent, int error, uint64_t stamp)
 {
     struct net_node *node = ctx;
     node->not_taken += route != NULL;
