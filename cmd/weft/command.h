@@ -145,6 +145,8 @@ int session_wait_link(struct session *s, const char *url, uint64_t deadline_ns);
 /* The same without a word: 0, or -1 and in *ret_reason why not (free with xfree; empty for a
  * signal). */
 int session_try_link(struct session *s, uint64_t deadline_ns, char **ret_reason);
+/* NULL: there is a link now. Else why there is none, safe to print. xfree it. */
+char *session_lost(struct session *s);
 
 uint64_t now_ns(void);                                  /* monotonic */
 uint64_t deadline_after(uint32_t ms);                   /* UINT32_MAX: FOREVER */

@@ -283,6 +283,16 @@ static bool link_settled(struct session *s, char **ret_reason)
     return linked || *ret_reason;
 }
 
+char *session_lost(struct session *s)
+{
+    if (weft_node_wait_peers(s->node, 1, 0) == 0)
+        return NULL;
+    pthread_mutex_lock(&s->lock);
+    char *reason = text_safe_copy(s->failed ? s->reason : "it broke");
+    pthread_mutex_unlock(&s->lock);
+    return reason;
+}
+
 int session_try_link(struct session *s, uint64_t deadline_ns, char **ret_reason)
 {
     static const char late[] =

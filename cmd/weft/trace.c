@@ -435,11 +435,17 @@ static int tell(struct task *t, const struct arrival *a)
     return code;
 }
 
-static int no_message(const struct task *t)
+static int no_message(struct task *t)
 {
-    char text[UNITS_TEXT];
-    return failure("no message of %s came within %s; 'weft explain' tells who publishes it",
-                   t->route, duration_format(t->in.timeout_ms, text));
+    char text[UNITS_TEXT], *reason = session_lost(&t->in.session);
+    duration_format(t->in.timeout_ms, text);
+    int code = reason ? failure("no message of %s came within %s: the link to %s is gone: %s",
+                                t->route, text, t->in.url, reason)
+                      : failure("no message of %s came within %s; 'weft explain' tells who "
+                                "publishes it",
+                                t->route, text);
+    xfree(reason);
+    return code;
 }
 
 static int wait_for_messages(struct task *t)

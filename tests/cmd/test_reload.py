@@ -234,6 +234,8 @@ class Reload(harness.Case):
         sub = self.weft("sub", "T@lab.b.x", "-P", self.a.sock)
         sub.wait_line("no more links taken: raise limits.peers")
         sub.terminate_any()
+        trace = self.weft("trace", "T@lab.b.x", "-P", self.a.sock, "--timeout", "0.5")
+        self.assertRegex(trace.expect_exit(1)[-1], "the link to .* is gone: .*raise limits.peers")
         self.weft("status", self.a.sock).expect_exit(0)
         self.write([self.b.url])
         self.assertIn("changed limits.peers: 1024", self.reload())
