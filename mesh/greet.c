@@ -83,7 +83,7 @@ static void send_initial(struct mesh *m, struct mesh_link *l, struct moment now)
         .cap = BATCH_MAX,
         .complete = true,
     };
-    if (speaks_weft(m, l)) {
+    if (speaks_weft(m, l) && !l->priv->spare) {
         struct endpoint_options options = endpoint_of(m, l);
         if (!link_identified(l))
             options.path = l->priv->machine->dialled.path;
@@ -298,7 +298,8 @@ static void warn_same_path(struct mesh *m, struct mesh_link *l)
  *
  * When max_peers links are UP an operator wants to look all the more. So a leaf that comes over a
  * guarded connection and declares nothing, as who asks or commands, is taken all the same, into one
- * of a few places more. When it does declare something it goes, unless there is room by then. */
+ * of a few places more. When it does declare something it goes, unless there is room by then. It is
+ * told of no routes before: a publisher would find its subscribers, and send what nobody reads. */
 
 /* Has it one of the spare places, or the right to one? */
 static bool may_be_spare(const struct mesh_link *l, uint32_t taken)
@@ -342,13 +343,23 @@ static bool has_room(struct mesh *m, struct mesh_link *l, struct moment now)
     return room;
 }
 
+/* `known`: the handshake carried all that there is to tell. */
+static void attach(struct mesh *m, struct mesh_link *l, bool known)
+{
+    struct endpoint_options options = endpoint_of(m, l);
+    if (router_attach(m->router, l->id, &options, known) < 0)
+        link_break(m, l);
+}
+
 bool greet_declares(struct mesh *m, struct mesh_link *l, struct moment now)
 {
     if (!l->priv->spare)
         return true;
     l->priv->guarded = false; /* from now on it is a link as any */
     bool room = has_place(m, l);
-    if (!room)
+    if (room)
+        attach(m, l, false);
+    else
         refuse_place(m, l, GOODBYE_FULL, now);
     return room;
 }
@@ -417,11 +428,10 @@ static void link_up(struct mesh *m, struct mesh_link *l, struct moment now)
         enter_book(m, l, now);
     m->ops->up(m->ctx, l);
 
-    struct endpoint_options options = endpoint_of(m, l);
     bool known = l->priv->initial_complete && l->priv->final_count == l->priv->initial_count &&
                  l->priv->initial_generation == router_generation(m->router);
-    if (router_attach(m->router, l->id, &options, known) < 0)
-        link_break(m, l);
+    if (!l->priv->spare)
+        attach(m, l, known);
     register_initial(m, l, now);
     if (l->hs.role == ROLE_PEER && l->hs.dialable) {
         l->priv->unannounced = true;

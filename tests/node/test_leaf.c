@@ -472,7 +472,7 @@ static void expect_refused(weft_node *node, struct events *events)
 /* Who comes over the unix socket may ask and command all the same; and no more than that. */
 TEST(leaf, places_for_who_asks)
 {
-    static struct events events[8];
+    static struct events events[9];
     char folder[64], door[128];
     fx_mkdir(folder, sizeof(folder));
     snprintf(door, sizeof(door), "unix://%s/door/r", folder);
@@ -495,6 +495,15 @@ TEST(leaf, places_for_who_asks)
     expect_refused(open_asker(weft_node_url(router), &events[5]), &events[5]);
     events_init(&events[6]);
     expect_refused(fx_open("inproc://places/x", door, &events[6]), &events[6]);
+
+    fx_subscribe(peer, "t.L@r.in");
+    UNTIL(fx_stats(router).remote_interests == 1);
+    weft_node *sender = open_asker(door, &events[8]);
+    CHECK_EQ(weft_node_wait_peers(sender, 1, WAIT_MS), 0);
+    fx_publish(sender, "t.L@r.in"); /* what it sent now would be lost */
+    CHECK_EQ(events_wait(&events[8], WEFT_EVENT_PEER_DOWN, 1).error, WEFT_ELIMIT);
+    CHECK_EQ(events_count(&events[8], WEFT_EVENT_MATCH), 0);
+    weft_node_close(sender);
 
     weft_node *user = open_asker(door, &events[7]);
     CHECK_EQ(weft_node_wait_peers(user, 1, WAIT_MS), 0);
