@@ -119,8 +119,7 @@ static void receive_removal(struct mesh *m, struct mesh_link *l, const struct co
         const char *name = c->peers.ids[i];
         if (url_parse(name, strlen(name), &url, NULL) == 0 && same_address(l->hs.peer.text, &url) &&
             !link_other_there(m, l)) {
-            if (link_book_name(l)[0])
-                addrbook_departed(m->book, name, now);
+            addrbook_departed(m->book, link_book_name(l), now);
             continue;
         }
         link_send_result(m, l, nonce, WEFT_EDENIED,

@@ -110,20 +110,27 @@ bool link_same_name(const struct mesh_link *a, const struct mesh_link *b)
            same_address(b->hs.peer.text, &url);
 }
 
+/* Does it come from another host, and call itself by what leads to a place on our own? */
+static bool is_misnamed(const struct mesh_link *l)
+{
+    return l->hs.on_own_host && !l->local;
+}
+
 bool link_same_node(const struct mesh_link *a, const struct mesh_link *b)
 {
     if (a->hs.has_node_id != b->hs.has_node_id)
         return false;
     if (a->hs.has_node_id)
         return memcmp(a->hs.node_id, b->hs.node_id, sizeof(a->hs.node_id)) == 0;
-    return link_same_name(a, b);
+    return link_same_name(a, b) && is_misnamed(a) == is_misnamed(b);
 }
 
 struct mesh_link *link_other_there(struct mesh *m, const struct mesh_link *l)
 {
     list_each (it, &m->links) {
         struct mesh_link *o = list_entry(it, struct mesh_link, node);
-        if (o != l && o->state == LINK_UP && link_same_name(o, l) && !link_same_node(o, l))
+        if (o != l && o->state == LINK_UP && !is_misnamed(o) && link_same_name(o, l) &&
+            !link_same_node(o, l))
             return o;
     }
     return NULL;
@@ -131,7 +138,7 @@ struct mesh_link *link_other_there(struct mesh *m, const struct mesh_link *l)
 
 const char *link_book_name(const struct mesh_link *l)
 {
-    return l->hs.on_own_host && !l->local ? "" : l->hs.peer.text;
+    return is_misnamed(l) ? l->priv->dialled : l->hs.peer.text;
 }
 
 const char *link_name(const struct mesh_link *l)

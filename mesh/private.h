@@ -185,8 +185,9 @@ void mesh_route_event(struct mesh *m, const struct mesh_link *l, const char *rou
 const char *link_name(
     const struct mesh_link *l); /* its FQN, what was dialled, or where it comes from */
 
-/* The name under which the address book may know it. "" where it comes from another host and calls
- * itself by what leads to a place on our own: we would dial that. */
+/* The name under which the address book may know it. Where it comes from another host and calls
+ * itself by what leads to a place on our own, which we would dial, that is the one we dialled it
+ * by, or "". */
 const char *link_book_name(const struct mesh_link *l);
 
 /* Encode and queue one control message. Failure marks the link broken. */
