@@ -116,8 +116,9 @@ int book_unreadable(const char *file, int error)
                    error == WEFT_ENOTFOUND ? "; a live node is asked by its URL"
                    : error == WEFT_ECORRUPT
                        ? "; it is no address book, or was damaged: see 'weft addrbook check'"
-                   : error == WEFT_EVERSION ? "; a newer weft wrote it"
-                                            : "");
+                   : error == WEFT_EVERSION
+                       ? "; a newer weft wrote it, or it was damaged: see 'weft addrbook check'"
+                       : "");
 }
 
 int book_get(const struct job *job, const char *from, weft_addrbook **ret_book)
