@@ -115,8 +115,8 @@ bool addrbook_let_go(struct addrbook *book, struct addrbook_view *ret_view);
  * links come, the smaller may still be busy with others. Departed: likewise, but not before
  * ADDRBOOK_HOLD_NS after that. Known and waiting in backoff: pulled forward likewise, at most once
  * in 5 s. Returns 1 if it is new, 0 if it was known. Errors: WEFT_EURL, WEFT_EDENIED (unspecified
- * address, one on our own host from off-host, not dialable), WEFT_ESELF, WEFT_ELIMIT, WEFT_EFORGOTTEN
- * (tombstone of a forgotten peer), WEFT_ENOMEM. */
+ * address, one on our own host from off-host, not dialable), WEFT_ESELF, WEFT_ELIMIT,
+ * WEFT_EFORGOTTEN (tombstone of a forgotten peer), WEFT_ENOMEM. */
 int addrbook_add_gossip(struct addrbook *book, const char *url, const char *source, bool remote,
                         struct moment now);
 
@@ -175,10 +175,10 @@ void addrbook_unlinked(struct addrbook *book, const char *url, const uint8_t *no
  * WEFT_ENOTFOUND. */
 int addrbook_forget(struct addrbook *book, const char *url, struct moment now);
 
-/* An operator takes back what an operator added. Where the configuration names it, too, that is all
- * that happens, and 1 is returned; else it is addrbook_forget's matter, and 0. Errors: WEFT_EURL,
- * WEFT_ENOTFOUND. */
-int addrbook_disown(struct addrbook *book, const char *url);
+/* An operator takes back what an operator added. Where the configuration names it, too, it is
+ * dialled as that says again, nothing else happens, and 1 is returned; else it is addrbook_forget's
+ * matter, and 0. Errors: WEFT_EURL, WEFT_ENOTFOUND. */
+int addrbook_disown(struct addrbook *book, const char *url, struct moment now);
 
 /* Never dial it or another name of its node, and let addrbook_banned say so, until the wall-clock
  * time. 0 lifts it. Ending a standing link is the owner's part. Errors: WEFT_EURL, WEFT_ENOTFOUND.

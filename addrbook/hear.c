@@ -68,6 +68,8 @@ int addrbook_add_named(struct addrbook *book, const char *text, enum addrbook_by
         return rc;
     set_origin(e, by);
     e->policy = addrbook_policy_complete(policy);
+    if (by == ADDRBOOK_BY_CONFIG)
+        e->config_policy = e->policy;
     e->failures = 0;
     e->backoff_ns = 0;
     marks_drop(&book->departed, identity);
@@ -314,7 +316,7 @@ bool addrbook_let_go(struct addrbook *book, struct addrbook_view *ret_view)
     return false;
 }
 
-int addrbook_disown(struct addrbook *book, const char *text)
+int addrbook_disown(struct addrbook *book, const char *text, struct moment now)
 {
     struct entry *e;
     int rc = entry_lookup(book, text, &e);
@@ -322,8 +324,13 @@ int addrbook_disown(struct addrbook *book, const char *text)
         return rc;
     if (e->origin != WEFT_ORIGIN_OPERATOR || !e->in_config)
         return 0;
+    bool rested = entry_given_up(e);
     e->origin = WEFT_ORIGIN_CONFIGURED;
+    if (e->named)
+        e->policy = e->config_policy;
     book->dirty = true;
+    if (rested && e->slot != UNSCHEDULED)
+        schedule_at(book, e, held_until(book, e, now.mono_ns));
     return 1;
 }
 

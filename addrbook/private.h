@@ -67,9 +67,10 @@ struct entry {
     uint64_t next_dial,
         pull_after;        /* monotonic; gossip pulls next_dial forward from pull_after on */
     uint64_t polite_until; /* next_dial waits for the other side's dial; 0: for nobody's */
-    struct addrbook_policy policy; /* no field is 0 but `persistent` */
-    uint32_t attempts, failures;   /* failures: consecutive, of dials; 0 once linked */
-    uint64_t backoff_ns;           /* the limit the last pause was drawn below; 0: none yet */
+    struct addrbook_policy policy;        /* no field is 0 but `persistent` */
+    struct addrbook_policy config_policy; /* what the configuration said, if `named` */
+    uint32_t attempts, failures;          /* failures: consecutive, of dials; 0 once linked */
+    uint64_t backoff_ns; /* the limit the last pause was drawn below; 0: none yet */
     uint64_t last_success, banned_until, added; /* wall clock; last_success 0: never reached */
     enum weft_origin origin;
     bool in_config; /* the configuration names it; origin is CONFIGURED or OPERATOR then */

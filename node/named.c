@@ -138,7 +138,7 @@ int weft_node_configure_done(weft_node *node)
 
 static int run_disown(weft_node *node, void *arg)
 {
-    return addrbook_disown(mesh_addrbook(node->mesh), arg);
+    return addrbook_disown(mesh_addrbook(node->mesh), arg, node_now());
 }
 
 int named_remove(weft_node *node, const char *url)

@@ -78,16 +78,32 @@ TEST(named, both_may_name_one)
         CHECK_EQ(view_of(&f, both[i]).origin, WEFT_ORIGIN_OPERATOR);
         CHECK(view_of(&f, both[i]).in_config);
     }
-    CHECK_EQ(addrbook_disown(f.book, PEER), 1);
+    CHECK_EQ(addrbook_disown(f.book, PEER, f.now), 1);
     CHECK_EQ(view_of(&f, PEER).origin, WEFT_ORIGIN_CONFIGURED);
     CHECK(view_of(&f, PEER).in_config);
-    CHECK_EQ(addrbook_disown(f.book, PEER), 0); /* nobody but the configuration is left */
-    CHECK_EQ(addrbook_disown(f.book, LAN), WEFT_ENOTFOUND);
-    CHECK_EQ(addrbook_disown(f.book, "nonsense"), WEFT_EURL);
+    CHECK_EQ(addrbook_disown(f.book, PEER, f.now), 0); /* nobody but the configuration is left */
+    CHECK_EQ(addrbook_disown(f.book, LAN, f.now), WEFT_ENOTFOUND);
+    CHECK_EQ(addrbook_disown(f.book, "nonsense", f.now), WEFT_EURL);
     CHECK_EQ(addrbook_unconfigure(f.book, OTHER, f.now), 1);
     CHECK_EQ(view_of(&f, OTHER).origin, WEFT_ORIGIN_OPERATOR);
     CHECK(!view_of(&f, OTHER).in_config && view_of(&f, OTHER).policy.persistent);
-    CHECK_EQ(addrbook_disown(f.book, OTHER), 0);
+    CHECK_EQ(addrbook_disown(f.book, OTHER, f.now), 0);
+    fixture_close(&f);
+}
+
+/* An operator's schedule goes with the operator's word. */
+TEST(named, taken_back_with_its_schedule)
+{
+    struct fixture f;
+    struct addrbook_policy once = {.max_attempts = 1}, slow = {.persistent = true};
+    fixture_open(&f, 1, SELF, false);
+    slow.max_backoff_ns = 7 * NS_PER_SEC;
+    CHECK_EQ(addrbook_add_named(f.book, PEER, ADDRBOOK_BY_CONFIG, &slow, f.now), 0);
+    CHECK_EQ(addrbook_add_named(f.book, PEER, ADDRBOOK_BY_OPERATOR, &once, f.now), 0);
+    CHECK(!view_of(&f, PEER).policy.persistent);
+    CHECK_EQ(addrbook_disown(f.book, PEER, f.now), 1);
+    CHECK(view_of(&f, PEER).policy.persistent);
+    CHECK_EQ(view_of(&f, PEER).policy.max_backoff_ns, 7 * NS_PER_SEC);
     fixture_close(&f);
 }
 

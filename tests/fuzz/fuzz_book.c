@@ -204,7 +204,7 @@ static void take_back(struct bench *b, unsigned who, const char *url)
         addrbook_unconfigure(b->book, url, b->now);
         break;
     case 2:
-        addrbook_disown(b->book, url);
+        addrbook_disown(b->book, url, b->now);
         break;
     default:
         while (addrbook_let_go(b->book, &view))
