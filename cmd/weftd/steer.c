@@ -161,7 +161,7 @@ static void check_file(const char *file, struct problems *problems)
     struct stat st;
     if (stat(file, &st) == 0 && !S_ISREG(st.st_mode))
         problems_add(problems, 0, 0,
-                     "%s is not an ordinary file and cannot be read a second time; restart weftd",
+                     "%s is not a regular file and cannot be read a second time; restart weftd",
                      file);
 }
 
