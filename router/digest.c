@@ -78,6 +78,8 @@ void lease_end(const struct lease *lease, struct endpoint *from, bool intent)
 {
     if (is_fresh(lease, from))
         digest_count(&from->held, intent, false, lease->hash);
+    else
+        from->stale--;
 }
 
 void lease_renew(struct lease *lease, struct endpoint *from, const struct decl *decl, bool intent,
@@ -94,6 +96,7 @@ void router_resync_begin(struct router *router, uint32_t endpoint)
         return;
     e->resyncing = true;
     e->epoch++;
+    e->stale += e->held.intents + e->held.interests;
     e->held = (struct router_digest){0};
 }
 

@@ -50,6 +50,8 @@ struct endpoint {
     uint64_t renewed_ns;            /* a refresh of all its records */
     uint64_t visit;                 /* router->visit of the walk that met it last */
     struct router_digest sent, held;
+    uint32_t
+        stale; /* records that are not in `held`: a resync goes on and has not named them yet */
 };
 
 /* Must what it wants to hear be told by plain route, in reply to its intents? */

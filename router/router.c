@@ -244,7 +244,7 @@ bool router_is_full(const struct router *router, const struct endpoint *from)
     if (from->local)
         return count >= max;
     uint64_t nodes = (uint64_t)router->routes.nodes.count + router->patterns.nodes.count;
-    uint64_t own = (uint64_t)from->held.intents + from->held.interests;
+    uint64_t own = (uint64_t)from->held.intents + from->held.interests + from->stale;
     return count >= max - max / 8 || own >= max - max / 2 || nodes >= max * ROUTER_NODES_PER_ROUTE;
 }
 

@@ -55,6 +55,33 @@ TEST(router_leases, an_agreeing_digest_renews_all)
     router_free(r);
 }
 
+/* One link takes half at most, also while what it had is stale: else each resync would double it.
+ */
+TEST(router_leases, a_resync_makes_no_room)
+{
+    struct router *r = fixture_new(8);
+    struct decl more = {.route = "T@e", .registered = true};
+    fixture_attach(r, 1, ENDPOINT_PEER, "");
+    declare(r, true, "T@a", 0, 0);
+    declare(r, false, "T@a", 0, 0);
+    declare(r, true, "T@b", 0, 0);
+    declare(r, true, "T@c", 0, 0);
+    CHECK_EQ(router_learn_intent(r, 1, &more, 0), WEFT_ELIMIT);
+    router_resync_begin(r, 1);
+    router_resync_begin(r, 1); /* asked for again */
+    CHECK_EQ(router_learn_intent(r, 1, &more, 0), WEFT_ELIMIT);
+    declare(r, true, "T@a", 0, 0);
+    fixture_gone(r, 1, "T@b", true);
+    CHECK_EQ(router_learn_intent(r, 1, &more, 0), 0);
+    router_resync_end(r, 1);
+    CHECK_EQ(known(r), 2);
+    declare(r, true, "T@b", 0, 0);
+    declare(r, true, "T@c", 0, 0);
+    more.route = "T@f";
+    CHECK_EQ(router_learn_intent(r, 1, &more, 0), WEFT_ELIMIT);
+    router_free(r);
+}
+
 TEST(router_leases, a_resync_replaces_what_was)
 {
     struct router *r = fixture_new(100);
