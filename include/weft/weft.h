@@ -498,9 +498,9 @@ WEFT_API int weft_subscribe(weft_node *node, const char *route,
 
 /* Take the next message, waiting timeout_ms at most (-1: for ever, 0: not at all). The caller owns
  * one reference: weft_msg_unref. That a leaf's router refuses the interest is no error here, as it
- * may take it yet: weft_interest_wait tells. [any; on the loop's thread only with timeout 0] Errors:
- * WEFT_ETIMEDOUT, WEFT_ECLOSED, WEFT_ELOOP, WEFT_EINVAL (the interest has on_message), WEFT_ENOMEM
- * (the message stays; or the interest was refused, see weft_subscribe). */
+ * may take it yet: weft_interest_wait tells. [any; on the loop's thread only with timeout 0]
+ * Errors: WEFT_ETIMEDOUT, WEFT_ECLOSED, WEFT_ELOOP, WEFT_EINVAL (the interest has on_message),
+ * WEFT_ENOMEM (the message stays; or the interest was refused, see weft_subscribe). */
 WEFT_API int weft_recv(weft_interest *interest, weft_msg **ret_msg, int timeout_ms);
 
 /* A descriptor that polls readable while messages wait. The first call makes it; the interest
