@@ -34,17 +34,25 @@ PATIENCE = float(os.environ.get("WEFT_PATIENCE", "20"))  # seconds, for what sho
 SANITIZER = re.compile(r"(?:Address|Thread|Leak|UndefinedBehavior)Sanitizer|runtime error:")
 
 
+_reserved = []  # sockets by whose names other test programs see what is ours, till this one ends
+
+
 def free_port():
-    """A port nobody listens on now, below those the kernel hands out to outgoing connections."""
+    """A port nobody listens on now, below those the kernel hands out to outgoing connections, and that no
+    other test program gets meanwhile: a node may come to it later, or come back to it."""
     while True:
         port = random.randrange(15000, 32000)
+        mine = socket.socket(socket.AF_UNIX)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
+                mine.bind(f"\0weft-test-port-{port}")  # an abstract name: no file, and gone with the program
                 probe.bind(("127.0.0.1", port))
-                return port
             except OSError:
-                pass
+                mine.close()
+                continue
+            _reserved.append(mine)
+            return port
 
 
 class Proc:
