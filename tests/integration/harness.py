@@ -240,9 +240,14 @@ class Case(unittest.TestCase):
         self.folder = tempfile.mkdtemp(prefix="weft-")
         os.chmod(self.folder, 0o755)
         self.procs = []
+        self.addCleanup(self.end)  # where setUp fails there is no tearDown
 
     def tearDown(self):
-        wrong = [text for text in (proc.stop() for proc in reversed(self.procs)) if text]
+        self.end()
+
+    def end(self):
+        procs, self.procs = self.procs, []
+        wrong = [text for text in (proc.stop() for proc in reversed(procs)) if text]
         shutil.rmtree(self.folder, ignore_errors=True)
         if wrong:
             self.fail("\n".join(wrong))
