@@ -105,18 +105,19 @@ int addrbook_unconfigure(struct addrbook *book, const char *url, struct moment n
 
 /* All that the configuration names has been added by now. Of what an earlier one named, and the
  * file remembers, let one entry go: it becomes a name like those that peers told of, unless an
- * operator added it. False: there is none left. *ret_view is the entry as it is then. */
+ * operator added it. False: there is none left. *ret_view is the entry as it is then. One at a
+ * time, since who is told of it may change the book. */
 bool addrbook_let_go(struct addrbook *book, struct addrbook_view *ret_view);
 
 /* A name from a PEERS message of `source` (its FQN). `remote` is true unless the source's
  * connection comes from this host: then names that lead to a place on our own host (loopback, unix,
- * inproc) are refused. New: due at once if our FQN is
- * the smaller string, else after ADDRBOOK_POLITE_NS, and later while the mesh forms: as long as
- * links come, the smaller may still be busy with others. Departed: likewise, but not before
- * ADDRBOOK_HOLD_NS after that. Known and waiting in backoff: pulled forward likewise, at most once
- * in 5 s. Returns 1 if it is new, 0 if it was known. Errors: WEFT_EURL, WEFT_EDENIED (unspecified
- * address, one on our own host from off-host, not dialable), WEFT_ESELF, WEFT_ELIMIT,
- * WEFT_EFORGOTTEN (tombstone of a forgotten peer), WEFT_ENOMEM. */
+ * inproc) are refused. New: due at once if our FQN is the smaller string, else after
+ * ADDRBOOK_POLITE_NS, and later while the mesh forms: as long as links come, the smaller may still
+ * be busy with others. Departed: likewise, but not before ADDRBOOK_HOLD_NS after that. Known and
+ * waiting in backoff: pulled forward likewise, at most once in 5 s. Returns 1 if it is new, 0 if it
+ * was known. Errors: WEFT_EURL, WEFT_EDENIED (unspecified address, one on our own host from
+ * off-host, not dialable), WEFT_ESELF, WEFT_ELIMIT, WEFT_EFORGOTTEN (tombstone of a forgotten
+ * peer), WEFT_ENOMEM. */
 int addrbook_add_gossip(struct addrbook *book, const char *url, const char *source, bool remote,
                         struct moment now);
 
@@ -214,6 +215,10 @@ struct addrbook_view {
     bool given_up;              /* too many dials failed: it is tried seldom */
     uint64_t node_banned_until; /* the latest of all names of its node; wall clock */
 };
+
+/* The origin in a record that was read; one of a later version, or none, counts as gossip, which is
+ * trusted least. */
+enum weft_origin addrbook_origin(uint32_t origin);
 
 /* Call fn for every entry, sorted by peer. fn must not change the book. */
 void addrbook_each(const struct addrbook *book,

@@ -318,17 +318,16 @@ static struct addrbook_policy policy_of(const struct book_record *r)
     return addrbook_policy_complete(&policy);
 }
 
-static enum weft_origin origin_of(const struct book_record *r)
+enum weft_origin addrbook_origin(uint32_t origin)
 {
-    if (r->origin < WEFT_ORIGIN_CONFIGURED || r->origin > WEFT_ORIGIN_OPERATOR)
-        return WEFT_ORIGIN_GOSSIP; /* the origin that is trusted least */
-    return (enum weft_origin)r->origin;
+    bool known = origin >= WEFT_ORIGIN_CONFIGURED && origin <= WEFT_ORIGIN_OPERATOR;
+    return known ? (enum weft_origin)origin : WEFT_ORIGIN_GOSSIP;
 }
 
 /* What a file adds to an entry that is known already, from the configuration or another file. */
 static void merge_known(struct entry *e, const struct book_record *r)
 {
-    enum weft_origin origin = origin_of(r);
+    enum weft_origin origin = addrbook_origin(r->origin);
     if (origin_configured(origin)) {
         if (!entry_configured(e))
             e->policy = policy_of(r);
@@ -380,7 +379,7 @@ static int entry_for_record(struct addrbook *book, const struct book_record *r, 
         *ret_entry = e;
         return 0;
     }
-    enum weft_origin origin = origin_of(r);
+    enum weft_origin origin = addrbook_origin(r->origin);
     if (origin == WEFT_ORIGIN_GOSSIP && !r->last_success && gossip_full(book, r->source))
         return 0;
     int rc = entry_new(book, url.text, identity, origin, r->source, now, &e);

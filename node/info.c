@@ -297,13 +297,6 @@ struct book_record record_from_entry(const weft_addrbook_entry *e)
     };
 }
 
-/* One of a later version, or none, is shown as what is trusted least. */
-static enum weft_origin known_origin(uint32_t origin)
-{
-    bool known = origin >= WEFT_ORIGIN_CONFIGURED && origin <= WEFT_ORIGIN_OPERATOR;
-    return known ? (enum weft_origin)origin : WEFT_ORIGIN_GOSSIP;
-}
-
 weft_addrbook *book_from_records(const struct book_record *records, size_t count)
 {
     weft_addrbook *book = book_new(count);
@@ -322,7 +315,7 @@ weft_addrbook *book_from_records(const struct book_record *records, size_t count
             .last_success = r->last_success,
             .backoff_ns = r->backoff_ns,
             .persistent = r->persistent,
-            .origin = known_origin(r->origin),
+            .origin = addrbook_origin(r->origin),
             .banned_until = r->banned_until,
             .added = r->added,
             .linked = r->linked,
